@@ -1,0 +1,56 @@
+#pragma once
+
+#include "deadline.hpp"
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+// A check asks one question about the world, once. How often it is asked is not its concern: that is the
+// policy's (policy.hpp).
+namespace safe_deploy {
+
+enum class Verdict { yes, warning, no, skipped };
+
+// One measured number of an answer, for --json and for monitoring: {"disk-used", 71.5, "%"}.
+struct Figure {
+  std::string name;
+  double value;
+  std::string unit; // "s", "B", "%", or empty for a plain number
+};
+
+struct Answer {
+  Verdict verdict = Verdict::no;
+  // A stable word for programs: "refused", "status", "json", "timeout" ...; "ok" where the verdict is yes.
+  std::string reason;
+  // One sentence for people, with what was asked and what was found.
+  std::string sentence;
+  std::vector<Figure> figures = {};
+  // False where nobody answered yet (connection refused, nothing listens): such a no is no attempt used up.
+  bool counts = true;
+
+  [[nodiscard]] bool good() const { return verdict == Verdict::yes || verdict == Verdict::warning; }
+};
+
+class Check {
+ public:
+  Check() = default;
+  Check(const Check&) = delete;
+  Check& operator=(const Check&) = delete;
+  virtual ~Check() = default;
+
+  // Asks once and returns at the deadline at the latest (a check that is not instant may be abandoned by its
+  // policy when it does not). Never throws; what cannot be found out is an Answer, too. A check that is not
+  // instant is asked on a thread of its own, one ask at a time.
+  virtual Answer ask(const Deadline& deadline) = 0;
+
+  // Whether ask() takes microseconds and cannot block: then it needs no thread, and may be asked every
+  // millisecond.
+  [[nodiscard]] virtual bool instant() const { return false; }
+
+  // A descriptor that becomes readable when asking again may give another answer, or -1. ask() drains it.
+  [[nodiscard]] virtual int wake_fd() const { return -1; }
+};
+
+} // namespace safe_deploy

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <span>
+#include <string_view>
+
+// The kinds of check and the keys that each takes, as data: every tool can tell a right configuration from a
+// wrong one without loading what only the checks themselves need.
+namespace safe_deploy {
+
+struct KindKey {
+  std::string_view name;
+  // Says what is wrong with a value, or nothing; nullptr: any text that is not empty. Values that hold
+  // ${...} are judged when they are expanded.
+  using Judge = std::string (*)(std::string_view value);
+  Judge judge = nullptr;
+  bool repeats = false;
+};
+
+struct Kind {
+  std::string_view name;         // the key that makes a section this kind of check
+  std::span<const KindKey> keys; // the first one is `name` itself
+};
+
+std::span<const Kind> check_kinds();
+const Kind* find_check_kind(std::string_view name);
+
+} // namespace safe_deploy

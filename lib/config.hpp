@@ -1,0 +1,81 @@
+#pragma once
+
+#include "deadline.hpp"
+#include "error.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+// The configuration of one app: CONFIG_DIR/APP.conf, then CONFIG_DIR/APP.conf.d/*.conf in the order of their
+// names. Strict: whatever is not understood is an error with file and line (Outcome::bad_config).
+namespace safe_deploy {
+
+// Where a value was written.
+struct Place {
+  std::string file;
+  unsigned line = 0;
+  [[nodiscard]] std::string text() const; // "FILE:LINE"
+};
+
+struct Setting {
+  std::string key;
+  std::string value;
+  Place place;
+};
+
+// A [check NAME] section. Its kind is the one key that names a kind of check; the settings that belong
+// to the kind are kept as written, since only the kind itself can read them.
+struct CheckSection {
+  std::string name;
+  std::string kind;
+  Place place;
+  std::vector<Setting>
+      settings; // the kind's own, the kind's key first; repeatable keys stand as often as given
+  bool preflight = false, health = false, watch = false, monitor = false; // when =
+  bool warning_only = false;                                              // level = warning
+  std::optional<unsigned> attempts;
+  std::optional<Duration> interval;
+  std::optional<Duration> timeout;
+  std::string description;
+};
+
+struct Config {
+  std::string app;
+  std::string file; // APP.conf, for messages about what is missing
+  std::string unit;
+  std::string link;     // absolute; empty if not set
+  std::string releases; // absolute; empty if not set
+  std::string pattern = "*";
+  std::vector<std::string> require;
+  unsigned keep = 5;
+
+  std::string listen; // [port] listen as written; empty if not set
+  Duration free_timeout = std::chrono::seconds(30);
+
+  Duration health_timeout = std::chrono::seconds(60);
+  unsigned health_attempts = 0; // 0: as many as fit into the timeout
+  Duration health_interval = std::chrono::seconds(1);
+
+  Duration watch_duration{};
+
+  double disk_used_max = 80;
+  std::uint64_t memory_available_min = 500ULL << 20U;
+
+  std::vector<CheckSection> checks;
+
+  // Outcome::bad_config with the file's name if [app] link or releases is not set.
+  [[nodiscard]] Result<void> needs_releases() const;
+};
+
+// Reads and checks the configuration of `name`: of the app NAME, or, if there is no NAME.conf, of the one app
+// whose unit is NAME.service. So a unit file can call the tools with %N whatever the app is called. Errors:
+// usage (not an app's name), bad_config (what and where), os_error (cannot be read).
+Result<Config> load_config(const std::string& config_dir, std::string_view name);
+
+// The names of the apps that have a configuration, sorted.
+Result<std::vector<std::string>> list_apps(const std::string& config_dir);
+
+} // namespace safe_deploy

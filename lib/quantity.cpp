@@ -1,0 +1,157 @@
+#include "quantity.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <optional>
+
+namespace safe_deploy {
+
+namespace {
+
+struct Number {
+  double value;
+  std::string_view rest;
+};
+
+// A plain decimal: digits, perhaps a point and digits. No sign, exponent, "inf" or "nan".
+std::optional<Number> take_decimal(std::string_view text) {
+  std::size_t length = text.find_first_not_of("0123456789.");
+  if (length == std::string_view::npos) length = text.size();
+  double value = 0;
+  const char* end = text.data() + length;
+  const auto parsed = std::from_chars(text.data(), end, value, std::chars_format::fixed);
+  if (length == 0 || text.front() == '.' || parsed.ec != std::errc{} || parsed.ptr != end)
+    return std::nullopt;
+  return Number{value, text.substr(length)};
+}
+
+struct TimeUnit {
+  std::string_view name;
+  double microseconds;
+};
+
+constexpr std::array<TimeUnit, 8> time_units{{{"us", 1},
+                                              {"ms", 1e3},
+                                              {"s", 1e6},
+                                              {"sec", 1e6},
+                                              {"m", 60e6},
+                                              {"min", 60e6},
+                                              {"h", 3600e6},
+                                              {"d", 86400e6}}};
+
+std::optional<double> take_time_unit(std::string_view& text) {
+  std::size_t length = text.find_first_of("0123456789. ");
+  if (length == std::string_view::npos) length = text.size();
+  for (const auto& unit : time_units) {
+    if (unit.name != text.substr(0, length)) continue;
+    text.remove_prefix(length);
+    return unit.microseconds;
+  }
+  return std::nullopt;
+}
+
+} // namespace
+
+Result<Duration> parse_duration(std::string_view text) {
+  const auto bad = [&] {
+    return fail(Outcome::usage, fmt::format("'{}'", text),
+                "is not a duration (such as 500ms, 30s, 1m30s, 2h or infinity)");
+  };
+  if (text == "infinity") return without_limit;
+  if (text.empty()) return bad();
+  double total = 0;
+  for (std::string_view rest = text; !rest.empty();) {
+    const auto number = take_decimal(rest);
+    if (!number) return bad();
+    const bool bare = number->rest.empty();
+    rest = number->rest;
+    if (bare && number->value != 0 && total != 0) return bad(); // "1m30": half a sentence
+    const auto unit = bare ? std::optional<double>(1e6) : take_time_unit(rest);
+    if (!unit) return bad();
+    total += number->value * *unit;
+    while (rest.size() > 1 && rest.front() == ' ') rest.remove_prefix(1);
+  }
+  // A hundred years: longer than anything that is waited for, and far from overflow in any clock.
+  if (total > 100.0 * 365 * 86400e6) return bad();
+  return Duration(static_cast<Duration::rep>(std::llround(total)));
+}
+
+Result<std::uint64_t> parse_size(std::string_view text) {
+  const auto bad = [&] {
+    return fail(Outcome::usage, fmt::format("'{}'", text), "is not a size (such as 4096, 500M or 10G)");
+  };
+  const auto number = take_decimal(text);
+  if (!number) return bad();
+  std::string_view suffix = number->rest;
+  double factor = 1;
+  constexpr std::string_view letters = "KMGTP";
+  if (!suffix.empty() && letters.find(suffix.front()) != std::string_view::npos) {
+    factor = std::pow(1024.0, static_cast<double>(letters.find(suffix.front()) + 1));
+    suffix.remove_prefix(1);
+    if (suffix == "iB") suffix.remove_prefix(2);
+  }
+  if (suffix == "B") suffix.remove_prefix(1);
+  const double bytes = number->value * factor;
+  if (!suffix.empty() || bytes >= 0x1p63) return bad();
+  return static_cast<std::uint64_t>(bytes);
+}
+
+Result<double> parse_percent(std::string_view text) {
+  const auto number = take_decimal(text);
+  if (!number || !(number->rest.empty() || number->rest == "%") || number->value > 100)
+    return fail(Outcome::usage, fmt::format("'{}'", text), "is not a percentage from 0% to 100%");
+  return number->value;
+}
+
+Result<std::uint64_t> parse_count(std::string_view text, std::uint64_t least, std::uint64_t most) {
+  std::uint64_t value = 0;
+  const char* end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, value);
+  if (text.empty() || parsed.ec != std::errc{} || parsed.ptr != end || value < least || value > most) {
+    if (most == std::numeric_limits<std::uint64_t>::max())
+      return fail(Outcome::usage, fmt::format("'{}'", text),
+                  fmt::format("is not a whole number of at least {}", least));
+    return fail(Outcome::usage, fmt::format("'{}'", text),
+                fmt::format("is not a whole number from {} to {}", least, most));
+  }
+  return value;
+}
+
+std::string format_duration(Duration duration) {
+  if (duration == without_limit) return "without limit";
+  const auto microseconds = duration.count();
+  if (microseconds < 1000) return fmt::format("{}us", microseconds);
+  if (microseconds < 10'000) return fmt::format("{:.1f}ms", static_cast<double>(microseconds) / 1e3);
+  if (microseconds < 1'000'000) return fmt::format("{}ms", microseconds / 1000);
+  if (microseconds < 60'000'000) {
+    if (microseconds % 1'000'000 == 0) return fmt::format("{}s", microseconds / 1'000'000);
+    return fmt::format("{:.1f}s", std::floor(static_cast<double>(microseconds) / 1e5) / 10);
+  }
+  const auto seconds = microseconds / 1'000'000;
+  const auto two_units = [](auto large, char large_unit, auto small, char small_unit) {
+    if (small == 0) return fmt::format("{}{}", large, large_unit);
+    return fmt::format("{}{} {}{}", large, large_unit, small, small_unit);
+  };
+  if (seconds < 3600) return two_units(seconds / 60, 'm', seconds % 60, 's');
+  if (seconds < 86400) return two_units(seconds / 3600, 'h', seconds % 3600 / 60, 'm');
+  return two_units(seconds / 86400, 'd', seconds % 86400 / 3600, 'h');
+}
+
+std::string format_size(std::uint64_t bytes) {
+  constexpr std::string_view letters = "BKMGTP";
+  double value = static_cast<double>(bytes);
+  std::size_t index = 0;
+  while (value >= 1024 && index + 1 < letters.size()) {
+    value /= 1024;
+    ++index;
+  }
+  if (index == 0 || value >= 100 || value == std::floor(value))
+    return fmt::format("{:.0f}{}", value, letters[index]);
+  return fmt::format("{:.1f}{}", value, letters[index]);
+}
+
+} // namespace safe_deploy

@@ -1,0 +1,10 @@
+#pragma once
+
+// Debian 12 has Catch2 version 2, Debian 13 version 3.
+#if __has_include(<catch2/catch_test_macros.hpp>)
+#include <catch2/catch_approx.hpp>
+#include <catch2/catch_test_macros.hpp>
+#include <catch2/generators/catch_generators.hpp>
+#else
+#include <catch2/catch.hpp>
+#endif

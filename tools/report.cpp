@@ -1,0 +1,88 @@
+#include "report.hpp"
+
+#include "name.hpp"
+
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <systemd/sd-journal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+
+namespace safe_deploy {
+
+namespace {
+
+// systemd.exec(5), $JOURNAL_STREAM: "device:inode" of the stream; it is ours only if stderr is that very
+// stream.
+bool stderr_is_journal() {
+  const char* stream = std::getenv("JOURNAL_STREAM");
+  struct stat status {};
+  return stream != nullptr && fstat(STDERR_FILENO, &status) == 0 &&
+         stream == fmt::format("{}:{}", status.st_dev, status.st_ino);
+}
+
+std::size_t terminal_width() {
+  winsize size{};
+  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col : 80;
+}
+
+// Unlike stdio, one write: lines of tools that run side by side do not mix.
+void write_stderr(std::string_view text) {
+  (void)!write(STDERR_FILENO, text.data(), text.size());
+}
+
+} // namespace
+
+Reporter::Reporter(std::string tool)
+    : tool_(std::move(tool)), in_journal_(stderr_is_journal()), on_terminal_(isatty(STDERR_FILENO) == 1) {}
+
+Reporter::~Reporter() {
+  wipe_live();
+}
+
+void Reporter::set_field(std::string_view name, std::string value) {
+  const std::string prefix = fmt::format("{}=", name);
+  std::erase_if(fields_, [&](const std::string& field) { return field.starts_with(prefix); });
+  fields_.push_back(prefix + std::move(value));
+}
+
+void Reporter::say(Priority priority, std::string_view text, MessageId id, Fields fields) {
+  if (quiet_ && priority > Priority::error) return;
+  if (!in_journal_) {
+    wipe_live();
+    write_stderr(fmt::format("{}: {}\n", tool_, text));
+    return;
+  }
+  std::vector<std::string> lines = fields_;
+  lines.push_back(fmt::format("MESSAGE={}", text));
+  lines.push_back(fmt::format("PRIORITY={}", static_cast<int>(priority)));
+  lines.push_back(fmt::format("SYSLOG_IDENTIFIER={}", tool_));
+  if (!id.empty()) lines.push_back(fmt::format("MESSAGE_ID={}", id));
+  for (const auto& [name, value] : fields) lines.push_back(fmt::format("{}={}", name, value));
+  std::vector<iovec> vectors;
+  vectors.reserve(lines.size());
+  for (auto& line : lines) vectors.push_back({line.data(), line.size()});
+  // A sandbox may hide the journal's socket; stderr still leads there.
+  if (sd_journal_sendv(vectors.data(), static_cast<int>(vectors.size())) < 0)
+    write_stderr(fmt::format("<{}>{}: {}\n", static_cast<int>(priority), tool_, text));
+}
+
+void Reporter::live(std::string_view text) {
+  if (!on_terminal_ || quiet_) return;
+  std::string line = printable(text, terminal_width() * 4);
+  const std::size_t width = terminal_width() - 1;
+  if (line.size() > width) line.resize(width);
+  write_stderr(fmt::format("\r\x1b[K{}", line));
+  live_shown_ = true;
+}
+
+void Reporter::wipe_live() {
+  if (std::exchange(live_shown_, false)) write_stderr("\r\x1b[K");
+}
+
+} // namespace safe_deploy
