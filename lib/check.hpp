@@ -29,6 +29,8 @@ struct Answer {
   std::vector<Figure> figures = {};
   // False where nobody answered yet (connection refused, nothing listens): such a no is no attempt used up.
   bool counts = true;
+  // Asking again cannot help (the port belongs to another unit, say): a wait ends here.
+  bool final = false;
 
   [[nodiscard]] bool good() const { return verdict == Verdict::yes || verdict == Verdict::warning; }
 };

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,6 +22,9 @@ struct Asked {
   unsigned attempts = 1; // for ask_once: how often a no is asked again
   Duration interval = std::chrono::seconds(1);
   bool warning_only = false; // level = warning: a no becomes a warning
+  // An instant check that must say yes before `check` is asked at all, such as "something listens there". Its
+  // no stands for the answer meanwhile, and does not count.
+  std::shared_ptr<Check> gate = {};
 };
 
 struct Asking {
@@ -47,41 +51,44 @@ class Pace {
   Duration longest_;
 };
 
-// How a process ended that was watched: "exited with status 3", "killed by SIGSEGV (core dumped)", "is gone".
-struct Ended {
-  pid_t pid;
-  std::string how;
-};
-
 struct UntilYes {
   std::vector<Asked> checks;
   bool any = false; // one yes is enough; otherwise all must say yes
+  // For reaching the yes. A hold that follows takes its own time.
   Deadline deadline = Deadline::never();
-  Duration first_pause = std::chrono::milliseconds(1);
+  Duration first_pause = std::chrono::milliseconds(20); // between two asks, growing to:
   Duration longest_pause = std::chrono::seconds(1);
-  unsigned attempts = 0;            // give up after so many answers that said no and count; 0: never
-  unsigned rise = 1;                // so many yeses in a row
-  Duration hold = Duration::zero(); // once there, each check must go on saying yes for so long
-  // A process whose end makes all waiting pointless; 0 for none. It is watched by pidfd.
-  pid_t pid = 0;
-  // Called on the loop when a unit, or whatever else the caller watches through `extra_fd`, may have changed:
-  // a sentence ends the wait with a no.
+  // An instant check and a gate have a pace of their own, for there is no event for "somebody listens now".
+  Duration instant_pause = std::chrono::milliseconds(4);
+  unsigned attempts = 0; // give up after so many answers of one check that said no and count; 0: never
+  unsigned rise = 1;     // so many yeses in a row
+  Duration hold = Duration::zero(); // once there, every check must go on saying yes for so long
+  pid_t pid = 0;                    // a process whose end makes all waiting pointless; 0 for none
+  // Another descriptor to wait for, with what it means: a sentence ends the wait. -1 for none.
   int extra_fd = -1;
-  std::function<std::optional<Answer>()> on_extra = {};
-  // Called whenever an answer differs from the one before, and each `tick` in between (zero: never).
+  std::function<std::optional<std::string>()> on_extra = {};
+  // Called when a check's answer differs from its last one, and each `tick` (zero: never).
   std::function<void(const Asking& last, Duration elapsed)> on_answer = {};
   std::function<void(Duration elapsed)> on_tick = {};
   Duration tick = Duration::zero();
 };
 
 struct Waited {
-  enum class End { yes, gave_up, process_ended, fell_during_hold, told_to_stop, timed_out, signalled };
-  End end;
-  int signal = 0;              // for `signalled`: SIGTERM or SIGINT
+  enum class End {
+    yes,
+    gave_up,       // attempts used up, or a final no
+    fell,          // a no during the hold
+    process_ended, // `pid`
+    told,          // on_extra gave a sentence
+    timed_out,
+    signalled, // SIGTERM or SIGINT
+  };
+  End end = End::timed_out;
+  int signal = 0;
+  std::string told = {};
+  std::size_t decisive = 0;    // which check's answer brought the end, where one did
   std::vector<Asking> answers; // the last answer of each check, in order
-  std::optional<Ended> ended = {};
-  std::optional<Answer> told = {};
-  unsigned attempts = 0;
+  unsigned attempts = 0;       // the most that any check used up
   Duration elapsed{};
 };
 

@@ -1,0 +1,72 @@
+#pragma once
+
+#include "deadline.hpp"
+#include "error.hpp"
+
+#include <signal.h>
+#include <systemd/sd-event.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+namespace safe_deploy {
+
+// SIGTERM and SIGINT are blocked while it lives, so that an event loop (and no thread) takes them; afterwards
+// the mask is as before, also for a command that is executed then.
+class BlockedSignals {
+ public:
+  BlockedSignals();
+  BlockedSignals(const BlockedSignals&) = delete;
+  BlockedSignals& operator=(const BlockedSignals&) = delete;
+  ~BlockedSignals();
+
+ private:
+  sigset_t before_{};
+};
+
+// A thin seam over sd-event: callbacks are function objects, sources live as long as the loop. The first call
+// that fails is kept and returned by run().
+class EventLoop {
+ public:
+  static Result<EventLoop> create();
+
+  // Level-triggered, as long as the descriptor is readable.
+  void on_readable(int fd, std::function<void()> callback);
+  void on_signal(int signal, std::function<void()> callback);
+
+  // A timer, unarmed at first; the index is for arm().
+  std::size_t add_timer(std::function<void()> callback);
+  void arm(std::size_t timer, Clock::time_point when);
+  void disarm(std::size_t timer);
+
+  void stop();
+  // Until stop() is called.
+  Result<void> run();
+
+  [[nodiscard]] sd_event* get() const { return event_.get(); }
+
+ private:
+  struct EventDeleter {
+    void operator()(sd_event* event) const { sd_event_unref(event); }
+  };
+  struct SourceDeleter {
+    void operator()(sd_event_source* source) const { sd_event_source_disable_unref(source); }
+  };
+  struct Handler {
+    std::function<void()> callback;
+    std::unique_ptr<sd_event_source, SourceDeleter> source;
+  };
+
+  EventLoop() = default;
+  void note(int result, const char* what);
+  Handler& add_handler(std::function<void()> callback);
+
+  std::unique_ptr<sd_event, EventDeleter> event_;
+  std::vector<std::unique_ptr<Handler>> handlers_;
+  std::vector<Handler*> timers_;
+  Result<void> failure_;
+};
+
+} // namespace safe_deploy

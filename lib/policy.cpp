@@ -1,0 +1,447 @@
+#include "policy.hpp"
+
+#include "event.hpp"
+#include "fd.hpp"
+#include "quantity.hpp"
+
+#include <fmt/format.h>
+#include <sys/eventfd.h>
+#include <sys/poll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <random>
+#include <thread>
+
+namespace safe_deploy {
+
+namespace {
+
+// How long a check may overrun its own time before it is given up: it knows its deadline and
+// should tell better than we can why it was not met.
+constexpr auto grace = std::chrono::milliseconds(50);
+
+Answer not_answered(const Asked& asked) {
+  return {.verdict = Verdict::no,
+          .reason = "timeout",
+          .sentence = fmt::format("no answer within {}", format_duration(asked.attempt_timeout))};
+}
+
+Asking ask_timed(const Asked& asked, const Deadline& deadline) {
+  const auto start = Clock::now();
+  Answer answer = asked.check->ask(deadline.earlier(Deadline::after(asked.attempt_timeout, start)));
+  if (asked.warning_only && answer.verdict == Verdict::no) answer.verdict = Verdict::warning;
+  return {asked.name, std::move(answer), std::chrono::duration_cast<Duration>(Clock::now() - start)};
+}
+
+bool same_answer(const Answer& a, const Answer& b) {
+  return a.verdict == b.verdict && a.reason == b.reason && a.sentence == b.sentence;
+}
+
+// One run of ask_once, shared with its threads: one that hangs outlives the run.
+struct OnceRun {
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::vector<std::optional<Asking>> answers;
+};
+
+Asking ask_repeatedly(const Asked& asked, const Deadline& deadline) {
+  for (unsigned attempt = 1;; ++attempt) {
+    Asking asking = ask_timed(asked, deadline);
+    if (asking.answer.verdict != Verdict::no || attempt >= asked.attempts || deadline.has_passed())
+      return asking;
+    std::this_thread::sleep_for(std::min(asked.interval, deadline.remaining()));
+  }
+}
+
+Clock::time_point given_up_at(const Asked& asked, const Deadline& deadline, Clock::time_point now) {
+  if (asked.attempt_timeout == without_limit) return deadline.when();
+  const auto all_attempts = asked.attempts * (asked.attempt_timeout + asked.interval);
+  return deadline.earlier(Deadline::at(now + all_attempts)).when();
+}
+
+} // namespace
+
+std::vector<Asking> ask_once(std::vector<Asked> checks, const Deadline& deadline) {
+  const auto start = Clock::now();
+  auto run = std::make_shared<OnceRun>();
+  run->answers.resize(checks.size());
+  for (std::size_t i = 0; i < checks.size(); ++i) {
+    if (checks[i].check->instant()) continue;
+    std::thread([run, i, asked = checks[i], deadline] {
+      Asking asking = ask_repeatedly(asked, deadline);
+      const std::lock_guard lock(run->mutex);
+      run->answers[i] = std::move(asking);
+      run->changed.notify_all();
+    }).detach();
+  }
+  for (std::size_t i = 0; i < checks.size(); ++i) {
+    if (!checks[i].check->instant()) continue;
+    Asking asking = ask_repeatedly(checks[i], deadline);
+    const std::lock_guard lock(run->mutex);
+    run->answers[i] = std::move(asking);
+  }
+
+  std::vector<Asking> answers;
+  std::unique_lock lock(run->mutex);
+  for (std::size_t i = 0; i < checks.size(); ++i) {
+    const auto limit = given_up_at(checks[i], deadline, start);
+    const auto answered = [&] { return run->answers[i].has_value(); };
+    if (limit == Clock::time_point::max())
+      run->changed.wait(lock, answered);
+    else
+      run->changed.wait_until(lock, limit + grace, answered);
+    answers.push_back(run->answers[i] ? *run->answers[i]
+                                      : Asking{checks[i].name, not_answered(checks[i]),
+                                               std::chrono::duration_cast<Duration>(Clock::now() - start)});
+  }
+  return answers;
+}
+
+Duration Pace::next() {
+  static thread_local std::minstd_rand random{std::random_device{}()};
+  const Duration pause = next_;
+  next_ = std::min(longest_, next_ + next_ / 2 + Duration(1));
+  std::uniform_int_distribution<Duration::rep> jitter(-pause.count() / 10, 0);
+  return pause + Duration(jitter(random));
+}
+
+namespace {
+
+// Asks one check on a thread of its own, one ask at a time. The thread shares the state, so that an ask
+// that never returns can be left behind.
+class Worker {
+ public:
+  static Result<std::unique_ptr<Worker>> create(const Asked& asked) {
+    auto shared = std::make_shared<Shared>();
+    shared->answered.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!shared->answered) return fail_errno("eventfd", "cannot create");
+    std::thread thread([shared, asked] { serve(*shared, asked); });
+    return std::unique_ptr<Worker>(new Worker(std::move(shared), std::move(thread)));
+  }
+
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  ~Worker() {
+    bool idle = false;
+    {
+      const std::lock_guard lock(shared_->mutex);
+      shared_->quit = true;
+      idle = !shared_->question.has_value();
+      shared_->changed.notify_all();
+    }
+    if (idle)
+      thread_.join();
+    else
+      thread_.detach();
+  }
+
+  [[nodiscard]] int answered_fd() const { return shared_->answered.get(); }
+
+  void ask(const Deadline& deadline) {
+    const std::lock_guard lock(shared_->mutex);
+    shared_->question = deadline;
+    shared_->changed.notify_all();
+  }
+
+  std::optional<Asking> take_answer() {
+    std::uint64_t count = 0;
+    (void)!read(shared_->answered.get(), &count, sizeof count);
+    const std::lock_guard lock(shared_->mutex);
+    return std::exchange(shared_->answer, std::nullopt);
+  }
+
+ private:
+  struct Shared {
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::optional<Deadline> question; // until it is answered
+    std::optional<Asking> answer;
+    bool quit = false;
+    Fd answered;
+  };
+
+  Worker(std::shared_ptr<Shared> shared, std::thread thread)
+      : shared_(std::move(shared)), thread_(std::move(thread)) {}
+
+  static void serve(Shared& shared, const Asked& asked) {
+    std::unique_lock lock(shared.mutex);
+    for (;;) {
+      shared.changed.wait(lock, [&] { return shared.quit || shared.question; });
+      if (shared.quit) return;
+      const Deadline deadline = *shared.question;
+      lock.unlock();
+      Asking asking = ask_timed(asked, deadline);
+      lock.lock();
+      shared.question.reset();
+      shared.answer = std::move(asking);
+      const std::uint64_t one = 1;
+      (void)!write(shared.answered.get(), &one, sizeof one);
+    }
+  }
+
+  std::shared_ptr<Shared> shared_;
+  std::thread thread_;
+};
+
+class Waiter {
+ public:
+  explicit Waiter(UntilYes wait) : wait_(std::move(wait)), start_(Clock::now()) {
+    for (const auto& asked : wait_.checks) items_.emplace_back(asked, wait_);
+  }
+
+  Result<Waited> run() {
+    if (auto watched = watch_process(); !watched) return forward_error(watched);
+    if (!ended_) ask_instant_ones();
+    if (!ended_ && wait_.deadline.has_passed()) end(Waited::End::timed_out);
+    if (!ended_) {
+      if (auto looped = loop(); !looped) return forward_error(looped);
+    }
+    waited_.elapsed = elapsed();
+    for (auto& item : items_) {
+      waited_.attempts = std::max(waited_.attempts, item.attempts);
+      waited_.answers.push_back(item.last ? *item.last
+                                          : Asking{item.asked.name, not_answered(item.asked), {}});
+    }
+    return waited_;
+  }
+
+ private:
+  struct Item {
+    Item(const Asked& a, const UntilYes& wait)
+        : asked(a),
+          instant(a.check->instant()),
+          pace(wait.first_pause, wait.longest_pause),
+          instant_pace(std::chrono::milliseconds(1), wait.instant_pause) {}
+
+    Asked asked;
+    bool instant;
+    Pace pace;
+    Pace instant_pace; // of an instant check, or of the gate
+    std::unique_ptr<Worker> worker = {};
+    bool asking = false; // the worker is at it
+    std::size_t ask_timer = 0;
+    std::size_t give_up_timer = 0;
+    std::optional<Asking> last = {};
+    unsigned yeses = 0; // in a row
+    unsigned attempts = 0;
+  };
+
+  [[nodiscard]] Duration elapsed() const {
+    return std::chrono::duration_cast<Duration>(Clock::now() - start_);
+  }
+
+  void end(Waited::End how) {
+    if (ended_) return;
+    ended_ = true;
+    waited_.end = how;
+    if (loop_) loop_->stop();
+  }
+
+  Result<void> watch_process() {
+    if (wait_.pid == 0) return {};
+    pidfd_.reset(static_cast<int>(syscall(SYS_pidfd_open, wait_.pid, 0)));
+    if (!pidfd_ && errno == ESRCH) {
+      end(Waited::End::process_ended);
+      return {};
+    }
+    if (!pidfd_) return fail_errno(fmt::format("process {}", wait_.pid), "cannot watch");
+    if (process_has_ended()) end(Waited::End::process_ended);
+    return {};
+  }
+
+  [[nodiscard]] bool process_has_ended() const {
+    pollfd state{pidfd_.get(), POLLIN, 0};
+    return pidfd_ && poll(&state, 1, 0) == 1;
+  }
+
+  // Before anything is set up: a wait that is over already should cost next to nothing.
+  void ask_instant_ones() {
+    for (auto& item : items_)
+      if (item.instant) take(item, ask_timed(item.asked, wait_.deadline));
+    judge();
+  }
+
+  Result<void> loop() {
+    const BlockedSignals blocked; // before the workers start: they must not take the signals
+    auto created = EventLoop::create();
+    if (!created) return forward_error(created);
+    loop_ = &*created;
+    for (const int signal : {SIGTERM, SIGINT}) {
+      loop_->on_signal(signal, [this, signal] {
+        waited_.signal = signal;
+        end(Waited::End::signalled);
+      });
+    }
+    if (pidfd_) loop_->on_readable(pidfd_.get(), [this] { end(Waited::End::process_ended); });
+    if (wait_.extra_fd >= 0) loop_->on_readable(wait_.extra_fd, [this] { on_extra(); });
+    deadline_timer_ = loop_->add_timer([this] { on_deadline(); });
+    if (!wait_.deadline.is_never()) loop_->arm(deadline_timer_, wait_.deadline.when());
+    if (wait_.tick > Duration::zero()) {
+      tick_timer_ = loop_->add_timer([this] {
+        wait_.on_tick(elapsed());
+        loop_->arm(tick_timer_, Clock::now() + wait_.tick);
+      });
+      loop_->arm(tick_timer_, Clock::now() + wait_.tick);
+    }
+    for (auto& item : items_)
+      if (auto added = add(item); !added) return forward_error(added);
+    auto ran = loop_->run();
+    for (auto& item : items_) item.worker.reset();
+    loop_ = nullptr;
+    return ran;
+  }
+
+  Result<void> add(Item& item) {
+    item.ask_timer = loop_->add_timer([this, &item] { ask(item); });
+    for (Check* check : {item.asked.check.get(), item.asked.gate.get()})
+      if (check != nullptr && check->wake_fd() >= 0)
+        loop_->on_readable(check->wake_fd(), [this, &item] { ask(item); });
+    if (item.instant) {
+      loop_->arm(item.ask_timer, Clock::now() + item.instant_pace.next());
+      return {};
+    }
+    auto worker = Worker::create(item.asked);
+    if (!worker) return forward_error(worker);
+    item.worker = std::move(*worker);
+    item.give_up_timer = loop_->add_timer([this, &item] { give_up(item); });
+    loop_->on_readable(item.worker->answered_fd(), [this, &item] { on_worker(item); });
+    ask(item);
+    return {};
+  }
+
+  void ask(Item& item) {
+    if (ended_ || item.asking) return;
+    if (item.instant) {
+      settle(item, ask_timed(item.asked, wait_.deadline));
+      return;
+    }
+    if (item.asked.gate) {
+      Answer at_gate = item.asked.gate->ask(wait_.deadline);
+      if (!at_gate.good()) {
+        at_gate.counts = false;
+        settle(item, {item.asked.name, std::move(at_gate), {}});
+        return;
+      }
+    }
+    item.asking = true;
+    const Deadline deadline = holding_ ? Deadline::never() : wait_.deadline;
+    item.worker->ask(deadline);
+    if (item.asked.attempt_timeout != without_limit)
+      loop_->arm(item.give_up_timer, Clock::now() + item.asked.attempt_timeout + grace);
+  }
+
+  void on_worker(Item& item) {
+    auto asking = item.worker->take_answer();
+    if (!asking) return;
+    loop_->disarm(item.give_up_timer);
+    item.asking = false;
+    settle(item, std::move(*asking));
+  }
+
+  // The worker goes on with its ask, and is not asked again before it is back.
+  void give_up(Item& item) {
+    take(item, {item.asked.name, not_answered(item.asked), item.asked.attempt_timeout});
+    judge();
+  }
+
+  // Takes an answer, sees whether that ends the wait, and says when to ask again.
+  void settle(Item& item, Asking asking) {
+    const bool at_gate = !item.instant && item.asked.gate && !asking.answer.good() && !asking.answer.counts;
+    take(item, std::move(asking));
+    judge();
+    if (ended_) return;
+    if (item.last->answer.good() && !item.instant) {
+      loop_->arm(item.ask_timer, Clock::now() + wait_.longest_pause);
+    } else {
+      Pace& pace = item.instant || at_gate ? item.instant_pace : item.pace;
+      loop_->arm(item.ask_timer, Clock::now() + pace.next());
+    }
+  }
+
+  void take(Item& item, Asking asking) {
+    const Answer& answer = asking.answer;
+    const bool changed = !item.last || !same_answer(item.last->answer, answer);
+    item.yeses = answer.good() ? item.yeses + 1 : 0;
+    if (!answer.good() && answer.counts) ++item.attempts;
+    item.last = std::move(asking);
+    if (changed && wait_.on_answer) wait_.on_answer(*item.last, elapsed());
+    const bool used_up = wait_.attempts != 0 && item.attempts >= wait_.attempts;
+    if (!item.last->answer.good() && (item.last->answer.final || used_up || holding_)) lost_ = &item;
+  }
+
+  // Whether what is known now ends the wait.
+  void judge() {
+    const auto satisfied = [this](const Item& item) { return item.yeses >= wait_.rise; };
+    if (lost_ != nullptr) {
+      const auto hopeless = [this](const Item& item) {
+        return item.last && !item.last->answer.good() &&
+               (item.last->answer.final || (wait_.attempts != 0 && item.attempts >= wait_.attempts));
+      };
+      if (holding_ || !wait_.any || std::all_of(items_.begin(), items_.end(), hopeless)) {
+        waited_.decisive = static_cast<std::size_t>(lost_ - items_.data());
+        end(holding_ ? Waited::End::fell : Waited::End::gave_up);
+        return;
+      }
+      lost_ = nullptr;
+    }
+    if (holding_ || ended_) return;
+    const bool reached = wait_.any ? std::any_of(items_.begin(), items_.end(), satisfied)
+                                   : std::all_of(items_.begin(), items_.end(), satisfied);
+    if (!reached) return;
+    if (items_.size() > 1 && !wait_.any && !still_so()) return;
+    if (process_has_ended()) { // its last answer says nothing about what runs now
+      end(Waited::End::process_ended);
+      return;
+    }
+    if (wait_.hold <= Duration::zero()) {
+      end(Waited::End::yes);
+    } else if (loop_ != nullptr) {
+      holding_ = true;
+      loop_->arm(deadline_timer_, Clock::now() + wait_.hold);
+    }
+  }
+
+  // Of several instant checks the first may have changed its mind while the last one was awaited.
+  bool still_so() {
+    for (auto& item : items_) {
+      if (!item.instant) continue;
+      take(item, ask_timed(item.asked, wait_.deadline));
+      if (item.yeses == 0) return false;
+    }
+    return true;
+  }
+
+  void on_deadline() { end(holding_ ? Waited::End::yes : Waited::End::timed_out); }
+
+  void on_extra() {
+    auto told = wait_.on_extra();
+    if (!told) return;
+    waited_.told = std::move(*told);
+    end(Waited::End::told);
+  }
+
+  UntilYes wait_;
+  Clock::time_point start_;
+  std::vector<Item> items_ = {};
+  Fd pidfd_ = {};
+  EventLoop* loop_ = nullptr;
+  std::size_t deadline_timer_ = 0;
+  std::size_t tick_timer_ = 0;
+  bool holding_ = false;
+  bool ended_ = false;
+  Item* lost_ = nullptr;
+  Waited waited_ = {};
+};
+
+} // namespace
+
+Result<Waited> wait_until_yes(UntilYes wait) {
+  return Waiter(std::move(wait)).run();
+}
+
+} // namespace safe_deploy

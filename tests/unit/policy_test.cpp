@@ -1,0 +1,220 @@
+#include "policy.hpp"
+
+#include "catch.hpp"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <functional>
+#include <thread>
+
+using namespace safe_deploy;
+using namespace std::chrono_literals;
+
+namespace {
+
+// A check that answers what its script says, the last line for ever.
+class Scripted : public Check {
+ public:
+  explicit Scripted(std::vector<Answer> script, bool instantly = true)
+      : script_(std::move(script)), instantly_(instantly) {}
+
+  Answer ask(const Deadline&) override {
+    const std::size_t i = std::min<std::size_t>(asked++, script_.size() - 1);
+    return script_[i];
+  }
+  [[nodiscard]] bool instant() const override { return instantly_; }
+
+  std::atomic<unsigned> asked = 0;
+
+ private:
+  std::vector<Answer> script_;
+  bool instantly_;
+};
+
+// Never comes back before `until` is set.
+class Hanging : public Check {
+ public:
+  explicit Hanging(std::shared_ptr<std::atomic<bool>> until) : until_(std::move(until)) {}
+  Answer ask(const Deadline&) override {
+    until_->wait(false);
+    return {.verdict = Verdict::yes, .reason = "ok", .sentence = "late"};
+  }
+
+ private:
+  std::shared_ptr<std::atomic<bool>> until_;
+};
+
+const Answer yes{.verdict = Verdict::yes, .reason = "ok", .sentence = "fine"};
+const Answer no{.verdict = Verdict::no, .reason = "status", .sentence = "503"};
+const Answer closed{
+    .verdict = Verdict::no, .reason = "refused", .sentence = "refused", .figures = {}, .counts = false};
+const Answer never{.verdict = Verdict::no,
+                   .reason = "held",
+                   .sentence = "held",
+                   .figures = {},
+                   .counts = true,
+                   .final = true};
+
+UntilYes quick(std::vector<std::shared_ptr<Check>> checks) {
+  UntilYes wait;
+  for (auto& check : checks) wait.checks.push_back({.name = "check", .check = std::move(check)});
+  wait.deadline = Deadline::after(5s);
+  wait.first_pause = wait.longest_pause = wait.instant_pause = 1ms;
+  return wait;
+}
+
+auto scripted(std::vector<Answer> script, bool instantly = true) {
+  return std::make_shared<Scripted>(std::move(script), instantly);
+}
+
+} // namespace
+
+TEST_CASE("an instant yes is asked for once and ends the wait") {
+  auto check = scripted({yes});
+  const auto waited = wait_until_yes(quick({check})).value();
+  CHECK(waited.end == Waited::End::yes);
+  CHECK(check->asked == 1);
+}
+
+TEST_CASE("a wait goes on until the answer is yes") {
+  for (const bool instantly : {true, false}) {
+    const auto waited = wait_until_yes(quick({scripted({closed, closed, no, yes}, instantly)})).value();
+    CHECK(waited.end == Waited::End::yes);
+    CHECK(waited.attempts == 1);
+  }
+}
+
+TEST_CASE("attempts are used up by answers that count only") {
+  auto check = scripted({closed, closed, no, no, yes}, false);
+  auto wait = quick({check});
+  wait.attempts = 2;
+  const auto waited = wait_until_yes(std::move(wait)).value();
+  CHECK(waited.end == Waited::End::gave_up);
+  CHECK(check->asked == 4);
+}
+
+TEST_CASE("a final no ends the wait at once, but not where another check may still say yes") {
+  CHECK(wait_until_yes(quick({scripted({never})})).value().end == Waited::End::gave_up);
+  auto wait = quick({scripted({never}), scripted({closed, closed, yes})});
+  wait.any = true;
+  CHECK(wait_until_yes(std::move(wait)).value().end == Waited::End::yes);
+}
+
+TEST_CASE("all must say yes at the same time") {
+  const auto waited = wait_until_yes(quick({scripted({yes, no, no, yes}), scripted({no, yes})})).value();
+  CHECK(waited.end == Waited::End::yes);
+  for (const auto& asking : waited.answers) CHECK(asking.answer.verdict == Verdict::yes);
+}
+
+TEST_CASE("rise asks for so many yeses in a row") {
+  auto check = scripted({yes, no, yes, yes, yes}, false);
+  auto wait = quick({check});
+  wait.rise = 3;
+  CHECK(wait_until_yes(std::move(wait)).value().end == Waited::End::yes);
+  CHECK(check->asked == 5);
+}
+
+TEST_CASE("a no during the hold is a fall, a hold without one is a yes") {
+  auto wait = quick({scripted({yes, yes, no}, false)});
+  wait.hold = 10s;
+  CHECK(wait_until_yes(std::move(wait)).value().end == Waited::End::fell);
+  auto steady = quick({scripted({yes}, false)});
+  steady.hold = 20ms;
+  CHECK(wait_until_yes(std::move(steady)).value().end == Waited::End::yes);
+}
+
+TEST_CASE("the deadline is kept although a check hangs") {
+  auto until = std::make_shared<std::atomic<bool>>(false);
+  auto wait = quick({std::make_shared<Hanging>(until)});
+  wait.deadline = Deadline::after(30ms);
+  const auto waited = wait_until_yes(std::move(wait)).value();
+  CHECK(waited.end == Waited::End::timed_out);
+  CHECK(waited.elapsed >= 30ms);
+  CHECK(waited.elapsed < 80ms);
+  *until = true;
+  until->notify_all();
+}
+
+TEST_CASE("a check that hangs is told as a timeout of its own") {
+  auto until = std::make_shared<std::atomic<bool>>(false);
+  auto wait = quick({std::make_shared<Hanging>(until)});
+  wait.checks[0].attempt_timeout = 10ms;
+  wait.attempts = 1;
+  const auto waited = wait_until_yes(std::move(wait)).value();
+  CHECK(waited.end == Waited::End::gave_up);
+  CHECK(waited.answers[0].answer.reason == "timeout");
+  *until = true;
+  until->notify_all();
+}
+
+TEST_CASE("the end of the process ends the wait") {
+  int ends[2];
+  REQUIRE(pipe(ends) == 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    char byte = 0;
+    (void)!read(ends[0], &byte, 1);
+    _exit(3);
+  }
+  auto wait = quick({scripted({no}, false)});
+  wait.pid = child;
+  wait.on_answer = [&](const Asking&, Duration) { (void)!write(ends[1], "x", 1); };
+  CHECK(wait_until_yes(std::move(wait)).value().end == Waited::End::process_ended);
+  (void)waitpid(child, nullptr, 0);
+  auto gone = quick({scripted({yes})});
+  gone.pid = child;
+  CHECK(wait_until_yes(std::move(gone)).value().end == Waited::End::process_ended);
+  (void)close(ends[0]);
+  (void)close(ends[1]);
+}
+
+TEST_CASE("a gate keeps a check from being asked") {
+  auto check = scripted({yes}, false);
+  auto wait = quick({check});
+  wait.checks[0].gate = scripted({closed, closed, closed, yes});
+  const auto waited = wait_until_yes(std::move(wait)).value();
+  CHECK(waited.end == Waited::End::yes);
+  CHECK(check->asked == 1);
+  CHECK(waited.attempts == 0);
+}
+
+TEST_CASE("a signal ends the wait, and the mask is as before") {
+  auto wait = quick({scripted({no}, false)});
+  wait.on_answer = [](const Asking&, Duration) { (void)kill(getpid(), SIGTERM); };
+  const auto waited = wait_until_yes(std::move(wait)).value();
+  CHECK(waited.end == Waited::End::signalled);
+  CHECK(waited.signal == SIGTERM);
+  sigset_t mask;
+  REQUIRE(pthread_sigmask(SIG_BLOCK, nullptr, &mask) == 0);
+  CHECK(sigismember(&mask, SIGTERM) == 0);
+}
+
+TEST_CASE("ask_once asks side by side and gives up a check that hangs") {
+  auto until = std::make_shared<std::atomic<bool>>(false);
+  const auto start = Clock::now();
+  const auto answers = ask_once(
+      {{.name = "a", .check = scripted({yes})},
+       {.name = "b", .check = std::make_shared<Hanging>(until), .attempt_timeout = 20ms, .interval = 0s},
+       {.name = "c", .check = scripted({no, yes}, false), .attempts = 2, .interval = 1ms},
+       {.name = "d", .check = scripted({no}, false), .warning_only = true}},
+      Deadline::after(5s));
+  CHECK(Clock::now() - start < 1s);
+  CHECK(answers[0].answer.verdict == Verdict::yes);
+  CHECK(answers[1].answer.reason == "timeout");
+  CHECK(answers[2].answer.verdict == Verdict::yes);
+  CHECK(answers[3].answer.verdict == Verdict::warning);
+  *until = true;
+  until->notify_all();
+}
+
+TEST_CASE("pauses grow to the longest and keep within a tenth below it") {
+  Pace pace(20ms, 1s);
+  Duration last{};
+  for (int i = 0; i < 20; ++i) last = pace.next();
+  CHECK(last <= 1s);
+  CHECK(last >= 900ms);
+  pace.restart();
+  CHECK(pace.next() <= 20ms);
+}
