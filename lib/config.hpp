@@ -2,23 +2,21 @@
 
 #include "deadline.hpp"
 #include "error.hpp"
+#include "ini.hpp"
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 // The configuration of one app: CONFIG_DIR/APP.conf, then CONFIG_DIR/APP.conf.d/*.conf in the order of their
-// names. Strict: whatever is not understood is an error with file and line (Outcome::bad_config).
+// names. Strict: whatever is not understood is an error with file and line (Outcome::bad_config). A later
+// file replaces what a key of an earlier one says; a key that repeats is added to; a key with an empty value
+// takes back what the earlier files say, and the kind of a check with an empty value takes back the whole
+// check.
 namespace safe_deploy {
-
-// Where a value was written.
-struct Place {
-  std::string file;
-  unsigned line = 0;
-  [[nodiscard]] std::string text() const; // "FILE:LINE"
-};
 
 struct Setting {
   std::string key;
@@ -26,8 +24,8 @@ struct Setting {
   Place place;
 };
 
-// A [check NAME] section. Its kind is the one key that names a kind of check; the settings that belong
-// to the kind are kept as written, since only the kind itself can read them.
+// A [check NAME] section. Its kind is the one key that names a kind of check (checks/kinds.hpp); the settings
+// that belong to the kind are kept as written, since only the kind itself can read them.
 struct CheckSection {
   std::string name;
   std::string kind;
@@ -70,12 +68,24 @@ struct Config {
   [[nodiscard]] Result<void> needs_releases() const;
 };
 
+// Understands the files of one app, the first of which is APP.conf.
+Result<Config> parse_config(const std::string& app, std::span<const IniFile> files);
+
 // Reads and checks the configuration of `name`: of the app NAME, or, if there is no NAME.conf, of the one app
 // whose unit is NAME.service. So a unit file can call the tools with %N whatever the app is called. Errors:
 // usage (not an app's name), bad_config (what and where), os_error (cannot be read).
 Result<Config> load_config(const std::string& config_dir, std::string_view name);
 
-// The names of the apps that have a configuration, sorted.
+// The names of the apps that have a configuration, sorted. None if the directory is missing.
 Result<std::vector<std::string>> list_apps(const std::string& config_dir);
+
+// A key that is understood: "[app]", "keep", default "5". For the check that the manual page says the same.
+struct KnownKey {
+  std::string section; // "app", "check" for what every check takes, "check http" for what a kind takes
+  std::string key;
+  std::string otherwise; // the default as it would be written; empty where there is none
+  bool repeats = false;
+};
+std::vector<KnownKey> known_keys();
 
 } // namespace safe_deploy

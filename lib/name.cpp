@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 namespace safe_deploy {
 
@@ -79,6 +80,28 @@ Result<std::string> parse_release_name(std::string_view text) {
     return fail(
         Outcome::usage, fmt::format("'{}'", printable(text, 80)),
         "is not a release's name (one directory name, without '/', a leading '-' or control characters)");
+  return std::string(text);
+}
+
+Result<std::string> parse_unit_name(std::string_view text) {
+  constexpr std::array<std::string_view, 11> types{"service", "socket",    "target", "device",
+                                                   "mount",   "automount", "swap",   "timer",
+                                                   "path",    "slice",     "scope"};
+  constexpr std::string_view punctuation = ":-_.\\@";
+  const auto allowed = [&](char c) {
+    return is_alphanumeric(c) || punctuation.find(c) != std::string_view::npos;
+  };
+  const std::size_t dot = text.rfind('.');
+  const std::size_t at = text.find('@');
+  const bool shape = dot != std::string_view::npos && dot > 0 && text.size() <= 255 && at != 0 &&
+                     std::all_of(text.begin(), text.end(), allowed) &&
+                     std::find(types.begin(), types.end(), text.substr(dot + 1)) != types.end();
+  if (!shape)
+    return fail(Outcome::usage, fmt::format("'{}'", printable(text, 80)),
+                "is not a unit's name (such as demo.service)");
+  if (at != std::string_view::npos && at + 1 == dot)
+    return fail(Outcome::usage, fmt::format("'{}'", text),
+                "is a template, and not a unit: it has no instance");
   return std::string(text);
 }
 

@@ -15,6 +15,10 @@ Result<std::string> parse_app_name(std::string_view text);
 // not starting with '-'. Outcome::usage otherwise.
 Result<std::string> parse_release_name(std::string_view text);
 
+// A unit that can be started: systemd.unit(5), "Unit names": at most 255 bytes of letters, digits and
+// :-_.\\@, a type such as .service, an instance where there is an '@'. Outcome::usage otherwise.
+Result<std::string> parse_unit_name(std::string_view text);
+
 // The text with control characters and bytes that are not UTF-8 escaped as \xNN, cut to `limit` bytes with an
 // ellipsis: for hostile text in a message.
 std::string printable(std::string_view text, std::size_t limit = 200);

@@ -121,6 +121,14 @@ Result<std::uint64_t> parse_count(std::string_view text, std::uint64_t least, st
   return value;
 }
 
+Result<bool> parse_boolean(std::string_view text) {
+  for (const std::string_view yes : {"yes", "true", "on", "1"})
+    if (text == yes) return true;
+  for (const std::string_view no : {"no", "false", "off", "0"})
+    if (text == no) return false;
+  return fail(Outcome::usage, fmt::format("'{}'", text), "is neither yes nor no");
+}
+
 std::string format_duration(Duration duration) {
   if (duration == without_limit) return "without limit";
   const auto microseconds = duration.count();

@@ -24,6 +24,9 @@ Result<double> parse_percent(std::string_view text);
 // A decimal number between `least` and `most`, without sign or space.
 Result<std::uint64_t> parse_count(std::string_view text, std::uint64_t least, std::uint64_t most);
 
+// "yes", "true", "on" or "1"; "no", "false", "off" or "0".
+Result<bool> parse_boolean(std::string_view text);
+
 // "250ms", "3.2s", "1m 30s", "2h 5m": for people, with at most two units.
 std::string format_duration(Duration duration);
 

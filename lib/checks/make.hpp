@@ -1,24 +1,35 @@
 #pragma once
 
 #include "check.hpp"
+#include "checks/identity.hpp"
 #include "config.hpp"
 #include "error.hpp"
+#include "units.hpp"
 
+#include <functional>
 #include <memory>
 #include <string>
 
 namespace safe_deploy {
 
-// What ${app}, ${release} and ${link} stand for in the values of a check.
+// What the checks of one app share.
 struct CheckContext {
+  // What ${app}, ${release} and ${link} stand for in values. The release is the one that `link` names now.
   std::string app;
-  std::string release;
-  std::string link;
-  std::string unit;
+  std::string release = {};
+  std::string link = {};
+  std::string unit = {};
+  // Where credential:NAME is found ($CREDENTIALS_DIRECTORY); empty if the process was given none.
+  std::string credentials = {};
+  std::shared_ptr<Units> units = {};       // systemd's word on units; nullptr: each check asks for itself
+  std::shared_ptr<Identity> identity = {}; // whose answers count; nullptr: anybody's
+  // Called, on any thread, with what can be found out only beside the waiting: a jq filter that does not
+  // compile. The check's own answer says it, too.
+  std::function<void(const Error&)> on_late_error = {};
 };
 
 // Makes the check of a section ready to be asked: everything about it that can be wrong is found here.
-// Outcome::bad_config with FILE:LINE.
+// Outcome::bad_config with FILE:LINE; no where a ${...} has no value (no release is deployed yet).
 Result<std::shared_ptr<Check>> make_check(const CheckSection& section, const CheckContext& context);
 
 } // namespace safe_deploy

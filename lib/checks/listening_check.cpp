@@ -1,0 +1,110 @@
+#include "checks/listening_check.hpp"
+
+#include "reach.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace safe_deploy {
+
+namespace {
+
+constexpr auto hint_interval = std::chrono::milliseconds(200);
+
+} // namespace
+
+ListeningCheck::ListeningCheck(PortQuestion question, std::shared_ptr<Sockets> sockets)
+    : question_(std::move(question)),
+      sockets_(std::move(sockets)),
+      addresses_(observed_addresses(question_.target, question_.family)) {}
+
+Answer ListeningCheck::ask(const Deadline& deadline) {
+  seen_.reset();
+  std::optional<Answer> other;
+  for (const Address& address : addresses_) {
+    auto socket = sockets_->receiver(question_.target.protocol, {address, question_.target.port});
+    if (!socket) return ask_by_connecting(socket.error(), deadline);
+    if (!*socket) continue;
+    Answer answer = judge(**socket);
+    if (answer.good() || !other) seen_ = **socket;
+    if (answer.good()) return answer;
+    if (!other) other = std::move(answer);
+  }
+  return other ? *other : nobody();
+}
+
+// The last resort, where neither sock_diag nor /proc/net can be read.
+Answer ListeningCheck::ask_by_connecting(const Error& why, const Deadline& deadline) {
+  if (question_.target.protocol == Protocol::udp || !question_.unit.empty())
+    return cannot_look(question_.target, why);
+  std::vector<Endpoint> endpoints;
+  for (const Address& address : addresses_) endpoints.push_back({address, question_.target.port});
+  const auto reached = reach(endpoints, deadline.earlier(Deadline::after(std::chrono::seconds(1))));
+  if (any_connected(reached))
+    return {Verdict::yes, "ok", fmt::format("{} is listened on", port_label(question_.target))};
+  return {.verdict = Verdict::no,
+          .reason = "not-listening",
+          .sentence =
+              fmt::format("nothing listens on {} ({})", port_label(question_.target), join_texts(reached)),
+          .counts = false};
+}
+
+Answer ListeningCheck::judge(const Socket& socket) {
+  if (!question_.unit.empty()) return judge_owner(socket);
+  return {Verdict::yes, "ok", fmt::format("{} is listened on", port_label(question_.target))};
+}
+
+Answer ListeningCheck::judge_owner(const Socket& socket) {
+  const std::string label = port_label(question_.target);
+  if (owner_of_ != socket.inode || socket.inode == 0) {
+    owner_ = owner_unit(socket);
+    if (!is_owned_by(owner_, question_.unit).value_or(false)) owner_ = owner(socket);
+    owner_of_ = socket.inode;
+  }
+  const auto owned = is_owned_by(owner_, question_.unit);
+  if (owned && *owned)
+    return {Verdict::yes, "ok", fmt::format("{} is listened on by {}", label, owner_.unit)};
+  if (owned)
+    return {.verdict = Verdict::no,
+            .reason = "other-unit",
+            .sentence = fmt::format("{} is held by {}, not by {}", label, owner_.text(), question_.unit),
+            .final = true};
+  return {.verdict = Verdict::no,
+          .reason = "unknown-owner",
+          .sentence = fmt::format("{} is listened on, but whether by {} cannot be told: {}", label,
+                                  question_.unit, owner_.text()),
+          .final = true};
+}
+
+Answer ListeningCheck::nobody() {
+  const auto now = Clock::now();
+  if (now >= hint_due_) {
+    hint_ = hint();
+    hint_due_ = now + hint_interval;
+  }
+  return {.verdict = Verdict::no,
+          .reason = "not-listening",
+          .sentence = fmt::format("nothing listens on {}{}", port_label(question_.target), hint_),
+          .counts = false};
+}
+
+// What comes close: the same port at another address.
+std::string ListeningCheck::hint() {
+  const Target& target = question_.target;
+  const bool tcp = target.protocol == Protocol::tcp;
+  const auto sockets =
+      sockets_->on_port(target.protocol, target.port, tcp ? listening_states : state_bit(SocketState::close));
+  if (!sockets || sockets->empty()) return {};
+  const Socket& near = sockets->front();
+  const bool only = near.v6_only.value_or(false) && near.local.address.is_any();
+  return fmt::format(", only on {}{}", near.local.text(), only ? " (IPv6 only)" : "");
+}
+
+std::optional<PortHolder> ListeningCheck::holder() {
+  if (!seen_) return std::nullopt;
+  return PortHolder{seen_->protocol == Protocol::udp ? "UDP" : std::string(state_name(seen_->state)),
+                    owner(*seen_)};
+}
+
+} // namespace safe_deploy

@@ -1,0 +1,31 @@
+#pragma once
+
+#include "check.hpp"
+#include "checks/values.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+namespace safe_deploy {
+
+// Whether so much memory can be had without swapping: MemAvailable of /proc/meminfo (proc(5)). Reason: "low".
+class MemoryCheck final : public Check {
+ public:
+  explicit MemoryCheck(std::uint64_t least) : least_(least) {}
+
+  Answer ask(const Deadline& deadline) override;
+  [[nodiscard]] bool instant() const override { return true; }
+
+ private:
+  std::uint64_t least_; // bytes
+};
+
+// MemAvailable in bytes.
+std::optional<std::uint64_t> memory_available(std::string_view meminfo);
+
+// memory = SIZE: so much must be available.
+Result<std::shared_ptr<Check>> make_memory_check(const Values& values);
+
+} // namespace safe_deploy

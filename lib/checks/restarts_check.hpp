@@ -1,0 +1,34 @@
+#pragma once
+
+#include "check.hpp"
+#include "checks/values.hpp"
+#include "units.hpp"
+
+#include <memory>
+#include <string>
+
+namespace safe_deploy {
+
+// Whether systemd would let the unit start once more: StartLimitBurst= starts in StartLimitIntervalSec=
+// (systemd.unit(5)). systemd tells the limit and whether it is hit, but not how many starts it has counted;
+// what is known of them is NRestarts and when the last start began, so it is a lower bound. Reasons:
+// "start-limit"; a warning, "restarts", when the unit is in a loop of automatic restarts.
+class RestartsCheck final : public Check {
+ public:
+  RestartsCheck(std::string unit, std::shared_ptr<Units> units)
+      : unit_(std::move(unit)), units_(std::move(units)) {}
+
+  Answer ask(const Deadline& deadline) override;
+
+  // The answer for what systemd says at `now`.
+  static Answer judge(const UnitState& unit, Clock::time_point now);
+
+ private:
+  std::string unit_;
+  std::shared_ptr<Units> units_;
+};
+
+// restarts = NAME.
+Result<std::shared_ptr<Check>> make_restarts_check(const Values& values);
+
+} // namespace safe_deploy

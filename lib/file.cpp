@@ -1,0 +1,112 @@
+#include "file.hpp"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace safe_deploy {
+
+namespace {
+
+Result<void> write_all(int fd, std::string_view content, const std::string& shown) {
+  while (!content.empty()) {
+    const ssize_t written = write(fd, content.data(), content.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return fail_errno(shown, "cannot write");
+    content.remove_prefix(static_cast<std::size_t>(written));
+  }
+  if (fsync(fd) < 0) return fail_errno(shown, "cannot sync to disk");
+  return {};
+}
+
+} // namespace
+
+Result<std::string> read_file_at(int directory, const std::string& name, const std::string& shown,
+                                 std::size_t limit) {
+  const Fd file(openat(directory, name.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (!file) return fail_errno(shown, "cannot open");
+  struct stat status {};
+  if (fstat(file.get(), &status) < 0) return fail_errno(shown, "cannot look at");
+  if (!S_ISREG(status.st_mode)) return fail(Outcome::no, shown, "is not a regular file");
+  std::string content;
+  for (;;) {
+    const std::size_t before = content.size();
+    content.resize(before + 16384);
+    const ssize_t got = read(file.get(), content.data() + before, content.size() - before);
+    content.resize(before + (got > 0 ? static_cast<std::size_t>(got) : 0));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return fail_errno(shown, "cannot read");
+    if (content.size() > limit) return fail(Outcome::no, shown, "is too large");
+    if (got == 0) return content;
+  }
+}
+
+Result<void> replace_file_at(int directory, const std::string& name, const std::string& shown,
+                             std::string_view content, mode_t mode) {
+  // Always the same temporary name: a left-over of a crash is written over, never piled up.
+  const std::string temporary = "." + name + ".new";
+  (void)unlinkat(directory, temporary.c_str(), 0);
+  {
+    const Fd file(
+        openat(directory, temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode));
+    if (!file) return fail_errno(shown, "cannot create");
+    if (fchmod(file.get(), mode) < 0) return fail_errno(shown, "cannot set the mode of");
+    if (auto written = write_all(file.get(), content, shown); !written) {
+      (void)unlinkat(directory, temporary.c_str(), 0);
+      return written;
+    }
+  }
+  if (renameat(directory, temporary.c_str(), directory, name.c_str()) < 0) {
+    const int error_number = errno;
+    (void)unlinkat(directory, temporary.c_str(), 0);
+    return fail_errno(shown, "cannot replace", error_number);
+  }
+  if (auto synced = sync_directory(directory, shown); !synced) return synced;
+  auto back = read_file_at(directory, name, shown, content.size());
+  if (!back) return forward_error(back);
+  if (*back != content) return fail_errno(shown, "does not hold what was written", EIO);
+  return {};
+}
+
+Result<void> append_line_at(int directory, const std::string& name, const std::string& shown,
+                            std::string_view line, mode_t mode) {
+  const Fd file(openat(directory, name.c_str(),
+                       O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, mode));
+  if (!file) return fail_errno(shown, "cannot open");
+  std::string text;
+  const off_t size = lseek(file.get(), 0, SEEK_END);
+  if (size < 0) return fail_errno(shown, "cannot append to");
+  char last = '\n';
+  if (size > 0 && pread(file.get(), &last, 1, size - 1) < 0) return fail_errno(shown, "cannot read");
+  if (last != '\n') text = "\n";
+  text += line;
+  text += '\n';
+  if (auto written = write_all(file.get(), text, shown); !written) {
+    (void)ftruncate(file.get(), size); // half a line is no line
+    return written;
+  }
+  return {};
+}
+
+Result<Fd> open_directory(const std::string& path) {
+  Fd directory(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory) return fail_errno(path, "cannot open the directory");
+  return directory;
+}
+
+bool exists_beneath(int directory, const std::string& path) {
+  open_how how{};
+  how.flags = O_PATH | O_CLOEXEC;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+  const Fd found(static_cast<int>(syscall(SYS_openat2, directory, path.c_str(), &how, sizeof how)));
+  return static_cast<bool>(found);
+}
+
+Result<void> sync_directory(int directory, const std::string& shown) {
+  if (fsync(directory) < 0) return fail_errno(shown, "cannot sync the directory of");
+  return {};
+}
+
+} // namespace safe_deploy

@@ -1,0 +1,343 @@
+#include "jq.hpp"
+
+#include "name.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <climits>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+extern "C" {
+#include <jq.h>
+#include <jv.h>
+}
+
+namespace safe_deploy {
+
+namespace {
+
+constexpr std::size_t shown_value = 100; // bytes of a JSON value in a message
+
+// Owns one reference of a JSON value. libjq's functions take the references that they are given: pass give().
+class Json {
+ public:
+  Json() : value_(jv_invalid()) {}
+  explicit Json(jv value) : value_(value) {}
+  Json(Json&& other) noexcept : value_(other.take()) {}
+  Json& operator=(Json&& other) noexcept {
+    std::swap(value_, other.value_);
+    return *this;
+  }
+  Json(const Json&) = delete;
+  Json& operator=(const Json&) = delete;
+  ~Json() { jv_free(value_); }
+
+  [[nodiscard]] jv give() const { return jv_copy(value_); }
+  [[nodiscard]] jv take() { return std::exchange(value_, jv_invalid()); }
+  [[nodiscard]] jv_kind kind() const { return jv_get_kind(value_); }
+  [[nodiscard]] bool valid() const { return kind() != JV_KIND_INVALID; }
+
+  // As JSON on one line, cut.
+  [[nodiscard]] std::string shown() const {
+    const Json text(jv_dump_string(give(), 0));
+    return printable(text.string(), shown_value);
+  }
+
+  [[nodiscard]] std::string_view string() const {
+    return {jv_string_value(value_), static_cast<std::size_t>(jv_string_length_bytes(give()))};
+  }
+
+  // The message of an invalid value; empty if it has none (a stream that has ended, say).
+  [[nodiscard]] std::string message() const {
+    const Json message(jv_invalid_get_msg(give()));
+    return message.kind() == JV_KIND_STRING ? std::string(message.string()) : std::string();
+  }
+
+ private:
+  jv value_;
+};
+
+struct JqDeleter {
+  void operator()(jq_state* jq) const { jq_teardown(&jq); }
+};
+
+// "jq: error: syntax error, unexpected $end (Unix shell quoting issues?) at <top-level>, line 1:" and more
+// lines: only the thing itself.
+std::string first_line(std::string text) {
+  text.resize(std::min(text.size(), text.find('\n')));
+  for (const std::string_view noise : {"jq: error: ", " (Unix shell quoting issues?)",
+                                       " at <top-level>, line 1:", " at <top-level>, line 1, column 1:"})
+    if (const std::size_t at = text.find(noise); at != std::string::npos) text.erase(at, noise.size());
+  return printable(text, 200);
+}
+
+// Reads the paths in a filter that holds nothing but paths, literals, variables, comparisons, and, or and
+// parentheses: there each of them starts at the top of the input, and its value explains the result.
+class PathReader {
+ public:
+  struct Path {
+    std::string text;
+    Json keys; // an array of strings and numbers
+  };
+
+  explicit PathReader(std::string_view filter) : rest_(filter) {}
+
+  // Nothing if there is anything else in the filter.
+  std::optional<std::vector<Path>> read() {
+    std::vector<Path> paths;
+    while (skip_space(), !rest_.empty()) {
+      if (rest_.front() == '.' && !(rest_.size() > 1 && is_digit(rest_[1]))) {
+        auto path = take_path();
+        if (!path) return std::nullopt;
+        paths.push_back(std::move(*path));
+      } else if (!take_other()) {
+        return std::nullopt;
+      }
+    }
+    return paths;
+  }
+
+ private:
+  static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+  static bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
+
+  void skip_space() { rest_.remove_prefix(std::min(rest_.find_first_not_of(" \t\n"), rest_.size())); }
+
+  bool take(std::string_view text) {
+    if (!rest_.starts_with(text)) return false;
+    rest_.remove_prefix(text.size());
+    return true;
+  }
+
+  std::string_view take_while(bool (*wanted)(char)) {
+    std::size_t length = 0;
+    while (length < rest_.size() && wanted(rest_[length])) ++length;
+    const std::string_view taken = rest_.substr(0, length);
+    rest_.remove_prefix(length);
+    return taken;
+  }
+
+  std::string_view take_name() {
+    return take_while([](char c) { return is_letter(c) || is_digit(c); });
+  }
+
+  // A string literal without interpolation, which is written as in JSON.
+  Json take_string() {
+    std::size_t end = 1;
+    while (end < rest_.size() && rest_[end] != '"') {
+      if (rest_[end] == '\\' && end + 1 < rest_.size() && rest_[++end] == '(') return Json();
+      ++end;
+    }
+    if (end >= rest_.size()) return Json();
+    Json literal(jv_parse_sized(rest_.data(), static_cast<int>(end + 1)));
+    rest_.remove_prefix(end + 1);
+    return literal;
+  }
+
+  std::optional<Path> take_path() {
+    const std::string_view from = rest_;
+    Json keys(jv_array());
+    const auto add = [&keys](Json key) {
+      const bool good = key.valid();
+      keys = Json(jv_array_append(keys.take(), good ? key.take() : jv_null()));
+      return good;
+    };
+    bool first = true;
+    for (;;) {
+      if (take(".")) {
+        if (!rest_.empty() && is_letter(rest_.front())) {
+          const std::string_view name = take_name();
+          (void)add(Json(jv_string_sized(name.data(), static_cast<int>(name.size()))));
+        } else if (!rest_.empty() && rest_.front() == '"') {
+          if (!add(take_string())) return std::nullopt;
+        } else if (!first) {
+          return std::nullopt;
+        }
+      } else if (take("[")) {
+        if (!rest_.empty() && rest_.front() == '"') {
+          if (!add(take_string())) return std::nullopt;
+        } else {
+          const bool negative = take("-");
+          const std::string_view digits = take_while(is_digit);
+          if (digits.empty() || digits.size() > 6) return std::nullopt;
+          const int index = std::stoi(std::string(digits));
+          (void)add(Json(jv_number(negative ? -index : index)));
+        }
+        if (!take("]")) return std::nullopt;
+      } else if (!take("?")) {
+        break;
+      }
+      first = false;
+    }
+    return Path{std::string(from.substr(0, from.size() - rest_.size())), std::move(keys)};
+  }
+
+  bool take_other() {
+    if (rest_.front() == '"') return take_string().valid();
+    if (is_digit(rest_.front()) || rest_.front() == '.' || rest_.front() == '-') {
+      rest_.remove_prefix(1);
+      (void)take_while([](char c) { return is_digit(c) || c == '.'; });
+      return true;
+    }
+    for (const std::string_view sign : {"==", "!=", "<=", ">=", "<", ">", "(", ")"})
+      if (take(sign)) return true;
+    if (take("$")) return !take_name().empty();
+    const std::string_view name = take_name();
+    constexpr std::array<std::string_view, 5> known{"and", "or", "true", "false", "null"};
+    return std::find(known.begin(), known.end(), name) != known.end();
+  }
+
+  std::string_view rest_;
+};
+
+// What the paths of the filter hold in this input: `it is "unhealthy"`. Empty where that cannot be told.
+std::string explain(std::string_view filter, const Json& input) {
+  const auto paths = PathReader(filter).read();
+  if (!paths || paths->empty() || paths->front().text == filter) return {};
+  std::string text;
+  for (const auto& path : *paths) {
+    const Json value(jv_getpath(input.give(), path.keys.give()));
+    if (!value.valid()) continue;
+    if (!text.empty()) text += ", ";
+    text += fmt::format("{} is {}", paths->size() == 1 ? "it" : path.text, value.shown());
+  }
+  return text.empty() ? text : fmt::format(" ({})", text);
+}
+
+// A filter that gives more results than this does not mean to say yes or no.
+constexpr int most_results = 1000;
+
+// Each filter as a function, so that all of them share one start of libjq, and a program that gives one
+// array of results for each, or {"error": why}. The line's end ends a comment in the filter.
+std::string one_program(const std::vector<std::string>& filters) {
+  std::string definitions;
+  std::string calls;
+  for (std::size_t i = 0; i < filters.size(); ++i) {
+    definitions += fmt::format("def _filter{}: {}\n;", i, filters[i]);
+    calls +=
+        fmt::format("{}(try [limit({};_filter{})] catch {{error:.}})", i == 0 ? "" : ",", most_results, i);
+  }
+  return definitions + calls;
+}
+
+using Jq = std::unique_ptr<jq_state, JqDeleter>;
+
+Result<Jq> compile(const std::string& program, const JqFilters::Variables& variables) {
+  Jq jq(jq_init());
+  if (!jq) return fail_errno("libjq", "cannot start", ENOMEM);
+  std::string said;
+  const auto keep_first = [](void* to, jv message) {
+    const Json owner(message);
+    auto& first = *static_cast<std::string*>(to);
+    if (first.empty() && owner.kind() == JV_KIND_STRING) first = owner.string();
+  };
+  jq_set_error_cb(jq.get(), keep_first, &said);
+  // libjq 1.6 leaves these three unset, and fails on `debug`, `input` and `import` then.
+  jq_set_debug_cb(
+      jq.get(), [](void*, jv message) { jv_free(message); }, nullptr);
+  jq_set_input_cb(jq.get(), nullptr, nullptr);
+  jq_set_attr(jq.get(), jv_string("JQ_LIBRARY_PATH"), jv_array());
+  Json arguments(jv_object());
+  for (const auto& [name, value] : variables)
+    arguments = Json(jv_object_set(arguments.take(), jv_string(name.c_str()), jv_string(value.c_str())));
+  if (jq_compile_args(jq.get(), program.c_str(), arguments.take()) == 0)
+    return fail(Outcome::usage, fmt::format("'{}'", printable(program)),
+                fmt::format("is not a jq filter ({})", first_line(said)));
+  jq_set_error_cb(
+      jq.get(), [](void*, jv message) { jv_free(message); }, nullptr);
+  return jq;
+}
+
+// What is wrong with a result that is not one true: "gave false", "failed: ..."; empty if it is true.
+std::string judge_result(const Json& result) {
+  if (result.kind() == JV_KIND_OBJECT) {
+    const Json why(jv_object_get(result.give(), jv_string("error")));
+    return "failed: " + (why.kind() == JV_KIND_STRING ? printable(why.string()) : why.shown());
+  }
+  if (result.kind() != JV_KIND_ARRAY) return "gave no result"; // it called halt, say
+  const int count = jv_array_length(result.give());
+  if (count == 0) return "gave no result";
+  for (int i = 0; i < count; ++i) {
+    const Json value(jv_array_get(result.give(), i));
+    if (value.kind() != JV_KIND_TRUE) return "gave " + value.shown();
+  }
+  return count == most_results ? "gave more results than can be looked at" : "";
+}
+
+} // namespace
+
+struct JqFilters::State {
+  std::vector<std::string> filters;
+  Variables variables;
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::optional<Result<void>> compiled; // once it is known
+  Jq jq;
+
+  Result<void> compile_all();
+};
+
+Result<void> JqFilters::State::compile_all() {
+  for (const auto& filter : filters)
+    if (filter.find('\0') != std::string::npos)
+      return fail(Outcome::usage, fmt::format("'{}'", printable(filter)), "holds a NUL");
+  auto all = compile(one_program(filters), variables);
+  if (!all) { // which one is it?
+    for (const auto& filter : filters)
+      if (auto alone = compile(filter, variables); !alone) return forward_error(alone);
+    return forward_error(all);
+  }
+  jq = std::move(*all);
+  return {};
+}
+
+std::shared_ptr<JqFilters> JqFilters::start(std::vector<std::string> filters, Variables variables,
+                                            std::function<void(const Error&)> on_failure) {
+  auto state = std::make_shared<State>();
+  state->filters = std::move(filters);
+  state->variables = std::move(variables);
+  std::thread([state, on_failure = std::move(on_failure)] {
+    auto result = state->compile_all();
+    if (!result && on_failure) on_failure(result.error());
+    const std::lock_guard lock(state->mutex);
+    state->compiled = std::move(result);
+    state->changed.notify_all();
+  }).detach();
+  std::shared_ptr<JqFilters> made(new JqFilters);
+  made->state_ = std::move(state);
+  return made;
+}
+
+Result<void> JqFilters::compiled() {
+  std::unique_lock lock(state_->mutex);
+  state_->changed.wait(lock, [this] { return state_->compiled.has_value(); });
+  return *state_->compiled;
+}
+
+Result<void> JqFilters::check(std::string_view json) {
+  if (auto ready = compiled(); !ready) return ready;
+  const std::lock_guard lock(state_->mutex);
+  if (json.size() > INT_MAX) return fail(Outcome::no, "JSON", "is longer than 2 GiB");
+  const Json input(jv_parse_sized(json.data(), static_cast<int>(json.size())));
+  if (!input.valid()) {
+    std::string why = input.message();
+    why.resize(std::min(why.size(), why.find(" (while parsing"))); // all of the text follows there
+    return fail(Outcome::no, "",
+                fmt::format("the body is not JSON ({})", why.empty() ? "it is empty" : printable(why)));
+  }
+  jq_start(state_->jq.get(), input.give(), 0);
+  for (const auto& filter : state_->filters) {
+    const std::string problem = judge_result(Json(jq_next(state_->jq.get())));
+    if (!problem.empty())
+      return fail(Outcome::no, "",
+                  fmt::format("{} {}{}", printable(filter), problem, explain(filter, input)));
+  }
+  return {};
+}
+
+} // namespace safe_deploy

@@ -1,0 +1,154 @@
+#pragma once
+
+#include "error.hpp"
+#include "fd.hpp"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+// What is known of an app's releases, and how far its deploy has come. One small durable record, changed by
+// named transitions only:
+//
+//   idle --intend--> prepared --swapped--> swapped --passed--> probation --good--> idle (release good)
+//                        |                    |                    |
+//                        +------ failure -----+--------------------+--> rolling_back --passed--> idle
+//                        (release bad)
+//                                                                            +--stuck--> stuck
+namespace safe_deploy {
+
+enum class Phase { idle, prepared, swapped, probation, rolling_back, stuck };
+
+// "idle", "prepared", "swapped", "probation", "rolling-back", "stuck".
+std::string_view phase_name(Phase phase);
+std::optional<Phase> parse_phase(std::string_view name);
+
+enum class Mark { good, bad };
+std::string_view mark_name(Mark mark);
+
+// A point in time: the wall clock is for people only; how long something took is told by the monotonic clock,
+// within one boot.
+struct Moment {
+  std::string at;       // RFC 3339, UTC, milliseconds
+  std::string boot;     // /proc/sys/kernel/random/boot_id
+  double monotonic = 0; // CLOCK_MONOTONIC, seconds
+  static Moment now();
+};
+
+struct ReleaseRecord {
+  Mark verdict;
+  std::string at; // wall clock, RFC 3339, for people only
+  std::string reason;
+};
+
+// How the last deploy ended, or has come so far.
+struct LastDeploy {
+  std::uint64_t number = 0; // counts the swaps that were intended; 0: none yet
+  std::string release;
+  std::string from;
+  std::string started;
+  std::string ended;
+  std::string
+      outcome; // empty while it is under way; "good", "rolled-back", "stuck", "abandoned", "interrupted"
+  std::string reason;
+};
+
+struct State {
+  Phase phase = Phase::idle;
+  std::string current;   // as last recorded; the link itself is the truth
+  std::string candidate; // the release on trial, or the one that is being left
+  std::string from;      // what `current` was before the candidate
+  std::string target;    // rolling_back: where to
+  std::string failure;   // why the candidate failed, as far as it is known
+  std::string stuck;     // why a person is needed, or will be if the rollback fails
+  Moment since;          // of the phase
+  std::map<std::string, ReleaseRecord> releases;
+  LastDeploy last;
+
+  [[nodiscard]] std::optional<Mark> verdict(const std::string& release) const;
+  [[nodiscard]] bool is(const std::string& release, Mark mark) const { return verdict(release) == mark; }
+  // A candidate is live: the app may be running it.
+  [[nodiscard]] bool has_candidate() const {
+    return phase == Phase::swapped || phase == Phase::probation || phase == Phase::rolling_back;
+  }
+};
+
+// One step of the state machine: what it is called in the history, and what it does to the state. The
+// functions below make them; each refuses (Outcome::no, with the phase in the message) where the step is not
+// allowed.
+struct Transition {
+  std::string event;
+  std::string release;
+  std::string from;
+  std::string reason;
+};
+
+namespace step {
+// A swap to `release` is about to happen. From idle and stuck.
+Result<Transition> intend(State& state, const std::string& release, const std::string& from,
+                          const Moment& now);
+// The link points at the candidate. From prepared.
+Result<Transition> swapped(State& state, const Moment& now);
+// The swap did not take place. From prepared.
+Result<Transition> abandon(State& state, const std::string& reason, const Moment& now);
+// Its health gate is passed: a candidate becomes good, or begins its probation; what was rolled back to is
+// confirmed.
+Result<Transition> passed(State& state, bool probation, const Moment& now);
+// A verdict by name; on the candidate, good ends its trial.
+Result<Transition> mark(State& state, const std::string& release, Mark mark, const std::string& reason,
+                        const Moment& now);
+Result<Transition> clear(State& state, const std::string& release, const Moment& now);
+// The candidate failed in this way; nothing else changes. The first reason is kept.
+Result<Transition> note_failure(State& state, const std::string& reason, const Moment& now);
+// Back to `target`; `left` becomes bad. From every phase.
+Result<Transition> roll_back(State& state, const std::string& left, const std::string& target,
+                             const std::string& reason, const Moment& now);
+// A reboot or a crash came between: the deploy is over, and the app is on `current` again. No verdict: it was
+// not the release's fault. From every phase but idle.
+Result<Transition> interrupted(State& state, const std::string& current, const std::string& reason,
+                               const Moment& now);
+// A person is needed. From every phase but idle.
+Result<Transition> stuck(State& state, const std::string& reason, const Moment& now);
+} // namespace step
+
+// The record in STATE_DIR/APP. Reading needs no lock: the file is only ever replaced whole.
+class Ledger {
+ public:
+  // Nothing recorded yet is an empty state. A state file that cannot be understood is an error (Outcome::no)
+  // here; Change sets it aside.
+  static Result<State> read(const std::string& state_dir, const std::string& app);
+
+  // The lines of history.jsonl that are whole, oldest first, as written.
+  static Result<std::vector<std::string>> history(const std::string& state_dir, const std::string& app);
+
+  // The right to change the record: holds the lock (flock on STATE_DIR/APP/lock) as long as it lives.
+  class Change {
+   public:
+    static Result<Change> begin(const std::string& state_dir, const std::string& app);
+
+    State& state() { return state_; }
+    // What begin() had to set aside, for a warning; empty mostly.
+    [[nodiscard]] const std::string& set_aside() const { return set_aside_; }
+
+    // Makes a transition durable: history first, then the state, so that what the state says is always told
+    // in the history. The Result is the step's: commit(step::passed(change.state(), ...)).
+    Result<void> commit(const Result<Transition>& transition);
+
+   private:
+    Change() = default;
+    std::string app_;
+    std::string shown_; // STATE_DIR/APP
+    Fd directory_;
+    Fd lock_;
+    State state_;
+    std::string set_aside_;
+  };
+};
+
+// The state as one JSON object, as in state.json.
+std::string state_to_json(const std::string& app, const State& state);
+
+} // namespace safe_deploy

@@ -1,0 +1,189 @@
+#include "ledger.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <utility>
+
+namespace safe_deploy {
+
+namespace {
+
+constexpr std::array<std::pair<Phase, std::string_view>, 6> phase_names{
+    {{Phase::idle, "idle"},
+     {Phase::prepared, "prepared"},
+     {Phase::swapped, "swapped"},
+     {Phase::probation, "probation"},
+     {Phase::rolling_back, "rolling-back"},
+     {Phase::stuck, "stuck"}}};
+
+tl::unexpected<Error> not_now(const State& state, std::string_view what) {
+  std::string phase(phase_name(state.phase));
+  if (!state.candidate.empty()) phase += fmt::format(", release {}", state.candidate);
+  return fail(Outcome::no, "", fmt::format("{} is not possible in phase {}", what, phase));
+}
+
+void enter(State& state, Phase phase, const Moment& now) {
+  state.phase = phase;
+  state.since = now;
+}
+
+// Back to rest: nothing of the deploy that is over is left but its outcome.
+void come_to_rest(State& state, std::string_view outcome, const std::string& reason, const Moment& now) {
+  enter(state, Phase::idle, now);
+  state.candidate.clear();
+  state.from.clear();
+  state.target.clear();
+  state.failure.clear();
+  state.stuck.clear();
+  state.last.outcome = outcome;
+  state.last.reason = reason;
+  state.last.ended = now.at;
+}
+
+} // namespace
+
+std::string_view phase_name(Phase phase) {
+  for (const auto& [value, name] : phase_names)
+    if (value == phase) return name;
+  return "unknown";
+}
+
+std::optional<Phase> parse_phase(std::string_view text) {
+  for (const auto& [phase, name] : phase_names)
+    if (name == text) return phase;
+  return std::nullopt;
+}
+
+std::string_view mark_name(Mark mark) {
+  return mark == Mark::good ? "good" : "bad";
+}
+
+std::optional<Mark> State::verdict(const std::string& release) const {
+  const auto found = releases.find(release);
+  if (found == releases.end()) return std::nullopt;
+  return found->second.verdict;
+}
+
+namespace step {
+
+Result<Transition> intend(State& state, const std::string& release, const std::string& from,
+                          const Moment& now) {
+  if (state.phase != Phase::idle && state.phase != Phase::stuck) return not_now(state, "a swap");
+  enter(state, Phase::prepared, now);
+  state.candidate = release;
+  state.from = from;
+  state.current = from;
+  state.target.clear();
+  state.failure.clear();
+  state.stuck.clear();
+  state.last = {.number = state.last.number + 1,
+                .release = release,
+                .from = from,
+                .started = now.at,
+                .ended = "",
+                .outcome = "",
+                .reason = ""};
+  return Transition{"swap-intended", release, from, ""};
+}
+
+Result<Transition> swapped(State& state, const Moment& now) {
+  if (state.phase != Phase::prepared) return not_now(state, "'swapped'");
+  enter(state, Phase::swapped, now);
+  state.current = state.candidate;
+  return Transition{"swapped", state.candidate, state.from, ""};
+}
+
+Result<Transition> abandon(State& state, const std::string& reason, const Moment& now) {
+  if (state.phase != Phase::prepared) return not_now(state, "abandoning a swap");
+  Transition transition{"abandoned", state.candidate, state.from, reason};
+  state.current = state.from;
+  come_to_rest(state, "abandoned", reason, now);
+  return transition;
+}
+
+Result<Transition> passed(State& state, bool probation, const Moment& now) {
+  if (state.phase == Phase::rolling_back) {
+    Transition transition{"rolled-back", state.target, state.candidate, state.failure};
+    state.current = state.target;
+    // It answered healthily: also a release without a verdict that somebody named is good now.
+    if (!state.is(state.target, Mark::good)) state.releases[state.target] = {Mark::good, now.at, ""};
+    come_to_rest(state, "rolled-back", transition.reason, now);
+    return transition;
+  }
+  if (state.phase != Phase::swapped) return not_now(state, "'passed'");
+  if (!probation) return mark(state, state.candidate, Mark::good, "", now);
+  enter(state, Phase::probation, now);
+  return Transition{"passed", state.candidate, state.from, ""};
+}
+
+Result<Transition> mark(State& state, const std::string& release, Mark mark, const std::string& reason,
+                        const Moment& now) {
+  const bool on_trial = state.phase == Phase::swapped || state.phase == Phase::probation;
+  Transition transition{std::string(mark_name(mark)), release, "", reason};
+  state.releases[release] = {mark, now.at, reason};
+  if (mark == Mark::good && on_trial && release == state.candidate) {
+    transition.from = state.from;
+    come_to_rest(state, "good", "", now);
+  }
+  if (mark == Mark::good && state.phase == Phase::idle && state.current.empty()) state.current = release;
+  return transition;
+}
+
+Result<Transition> clear(State& state, const std::string& release, const Moment& /*now*/) {
+  if (state.releases.erase(release) == 0) return fail(Outcome::no, release, "has no verdict to clear");
+  return Transition{"clear", release, "", ""};
+}
+
+Result<Transition> note_failure(State& state, const std::string& reason, const Moment& /*now*/) {
+  if (!state.has_candidate()) return not_now(state, "noting a failure");
+  const bool of_target = state.phase == Phase::rolling_back;
+  std::string& noted = of_target ? state.stuck : state.failure;
+  if (noted.empty()) noted = reason;
+  return Transition{"failure", of_target ? state.target : state.candidate, "", reason};
+}
+
+Result<Transition> roll_back(State& state, const std::string& left, const std::string& target,
+                             const std::string& reason, const Moment& now) {
+  const bool by_hand = !state.has_candidate() && state.phase != Phase::prepared;
+  if (by_hand)
+    state.last = {.number = state.last.number + 1,
+                  .release = target,
+                  .from = left,
+                  .started = now.at,
+                  .ended = "",
+                  .outcome = "",
+                  .reason = ""};
+  enter(state, Phase::rolling_back, now);
+  state.candidate = left;
+  state.target = target;
+  state.failure = reason;
+  state.stuck.clear();
+  state.last.outcome.clear();
+  if (!left.empty() && left != target) state.releases[left] = {Mark::bad, now.at, reason};
+  return Transition{"rollback-intended", target, left, reason};
+}
+
+Result<Transition> interrupted(State& state, const std::string& current, const std::string& reason,
+                               const Moment& now) {
+  if (state.phase == Phase::idle) return not_now(state, "'interrupted'");
+  Transition transition{"interrupted", current, state.candidate, reason};
+  state.current = current;
+  come_to_rest(state, "interrupted", reason, now);
+  return transition;
+}
+
+Result<Transition> stuck(State& state, const std::string& reason, const Moment& now) {
+  if (state.phase == Phase::idle) return not_now(state, "'stuck'");
+  enter(state, Phase::stuck, now);
+  if (!reason.empty()) state.stuck = reason;
+  if (state.stuck.empty()) state.stuck = state.failure;
+  state.last.outcome = "stuck";
+  state.last.reason = state.stuck;
+  state.last.ended = now.at;
+  return Transition{"stuck", state.candidate, state.from, state.stuck};
+}
+
+} // namespace step
+
+} // namespace safe_deploy

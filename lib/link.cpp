@@ -1,0 +1,177 @@
+#include "link.hpp"
+
+#include "fd.hpp"
+#include "file.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <climits>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+namespace safe_deploy {
+
+namespace {
+
+std::string link_name(const std::string& link) {
+  const std::size_t slash = link.rfind('/');
+  return slash == std::string::npos ? link : link.substr(slash + 1);
+}
+
+// ".NAME.safe-deploy.PID": hidden, ours to see, and a release to nobody.
+std::string temporary_prefix(const std::string& name) {
+  return fmt::format(".{}.safe-deploy.", name);
+}
+
+bool is_left_over(std::string_view file, std::string_view prefix) {
+  if (!file.starts_with(prefix)) return false;
+  const std::string_view digits = file.substr(prefix.size());
+  pid_t pid = 0;
+  const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), pid);
+  if (parsed.ec != std::errc{} || parsed.ptr != digits.data() + digits.size() || pid <= 0) return false;
+  return pid == getpid() || (kill(pid, 0) < 0 && errno == ESRCH);
+}
+
+void remove_left_overs(int directory, const std::string& name) {
+  const std::string prefix = temporary_prefix(name);
+  struct CloseDirectory {
+    void operator()(DIR* stream) const { (void)closedir(stream); }
+  };
+  Fd own(openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!own) return;
+  const std::unique_ptr<DIR, CloseDirectory> stream(fdopendir(own.get()));
+  if (!stream) return;
+  (void)own.release();
+  while (const dirent* entry = readdir(stream.get()))
+    if (entry->d_type == DT_LNK && is_left_over(entry->d_name, prefix))
+      (void)unlinkat(directory, entry->d_name, 0);
+}
+
+Result<std::optional<std::string>> read_link_at(int directory, const std::string& name,
+                                                const std::string& shown) {
+  std::vector<char> buffer(PATH_MAX);
+  const ssize_t length = readlinkat(directory, name.c_str(), buffer.data(), buffer.size());
+  if (length >= 0) return std::string(buffer.data(), static_cast<std::size_t>(length));
+  if (errno == ENOENT) return std::nullopt;
+  if (errno != EINVAL) return fail_errno(shown, "cannot read the link");
+  struct stat status {};
+  const bool directory_there =
+      fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode);
+  return fail(Outcome::no, shown,
+              directory_there ? "is a directory, not a symlink" : "is a file, not a symlink");
+}
+
+} // namespace
+
+std::string link_directory(const std::string& link) {
+  const std::size_t slash = link.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : link.substr(0, slash);
+}
+
+std::string resolve_target(const std::string& link, const std::string& target) {
+  if (target.starts_with('/')) return target;
+  return fmt::format("{}/{}", link_directory(link), target);
+}
+
+Result<std::optional<std::string>> read_link(const std::string& link) {
+  return read_link_at(AT_FDCWD, link, link);
+}
+
+Result<void> point_link(const std::string& link, const std::string& target, bool durable) {
+  const std::string name = link_name(link);
+  if (name.empty() || name == "." || name == "..")
+    return fail(Outcome::usage, fmt::format("'{}'", link), "is not a link's path");
+  auto directory = open_directory(link_directory(link));
+  if (!directory) return forward_error(directory);
+  auto before = read_link_at(directory->get(), name, link);
+  if (!before) return forward_error(before);
+  struct stat owner {};
+  if (*before && fstatat(directory->get(), name.c_str(), &owner, AT_SYMLINK_NOFOLLOW) < 0)
+    return fail_errno(link, "cannot look at");
+
+  remove_left_overs(directory->get(), name);
+  const std::string temporary = temporary_prefix(name) + std::to_string(getpid());
+  if (symlinkat(target.c_str(), directory->get(), temporary.c_str()) < 0)
+    return fail_errno(link, "cannot create a symlink beside");
+  const auto undo = [&](const char* problem) {
+    auto failed = fail_errno(link, problem);
+    (void)unlinkat(directory->get(), temporary.c_str(), 0);
+    return failed;
+  };
+  // Only root can give a link away; for everybody else it is simply theirs now.
+  const bool give_away = *before && geteuid() == 0 && (owner.st_uid != 0 || owner.st_gid != 0);
+  if (give_away &&
+      fchownat(directory->get(), temporary.c_str(), owner.st_uid, owner.st_gid, AT_SYMLINK_NOFOLLOW) < 0)
+    return undo("cannot keep the owner of");
+  // rename(2): the new link is there or the old one, at every instant; a directory in the way is EISDIR.
+  if (renameat(directory->get(), temporary.c_str(), directory->get(), name.c_str()) < 0)
+    return undo("cannot replace");
+  if (durable) return sync_directory(directory->get(), link);
+  return {};
+}
+
+namespace {
+
+// Writes what the link will lead to to disk, before the link that survives a power loss leads there.
+Result<void> sync_target(const std::string& path) {
+  const Fd target(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (!target) return errno == ENOENT ? Result<void>{} : fail_errno(path, "cannot open to sync it");
+  if (syncfs(target.get()) < 0) return fail_errno(path, "cannot sync to disk");
+  return {};
+}
+
+// Held until the end of the change. Two compare-and-swaps of one directory come one after the other.
+Result<Fd> lock_directory(const std::string& path) {
+  auto directory = open_directory(path);
+  if (!directory) return directory;
+  while (flock(directory->get(), LOCK_EX) < 0)
+    if (errno != EINTR) return fail_errno(path, "cannot lock");
+  return directory;
+}
+
+} // namespace
+
+Result<Moved> change_link(const LinkChange& change) {
+  if (change.target.empty()) return fail(Outcome::usage, "TARGET", "is empty");
+  Fd lock;
+  if (change.expect) {
+    auto locked = lock_directory(link_directory(change.link));
+    if (!locked) return forward_error(locked);
+    lock = std::move(*locked);
+  }
+  auto before = read_link(change.link);
+  if (!before) return forward_error(before);
+  Moved moved{change.link, before->value_or(""), change.target, "", *before != change.target};
+  if (change.expect && *before != *change.expect)
+    return fail(Outcome::no, change.link,
+                *before ? fmt::format("points at {}, not at {}", **before, *change.expect)
+                        : fmt::format("does not exist, so it does not point at {}", *change.expect));
+  const std::string target = resolve_target(change.link, change.target);
+  if (struct stat status{}; !change.allow_dangling && stat(target.c_str(), &status) < 0) {
+    if (errno == ENOENT || errno == ENOTDIR) return fail(Outcome::no, target, "does not exist");
+    return fail_errno(target, "cannot look at");
+  }
+  if (change.dry_run || !moved.changed) return moved;
+  if (change.durable)
+    if (auto synced = sync_target(target); !synced) return forward_error(synced);
+  if (change.save && *before) {
+    // Kept as seen from where the second link is.
+    const bool beside = link_directory(*change.save) == link_directory(change.link);
+    const std::string saved = beside ? **before : resolve_target(change.link, **before);
+    if (auto kept = point_link(*change.save, saved, change.durable); !kept) return forward_error(kept);
+  }
+  if (auto pointed = point_link(change.link, change.target, change.durable); !pointed)
+    return forward_error(pointed);
+  return moved;
+}
+
+} // namespace safe_deploy

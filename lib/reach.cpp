@@ -1,0 +1,133 @@
+#include "reach.hpp"
+
+#include "fd.hpp"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <system_error>
+
+namespace safe_deploy {
+
+namespace {
+
+struct Attempt {
+  Fd socket = {};
+  bool pending = false;
+};
+
+Reached ended(std::string where, int error_number) {
+  switch (error_number) {
+    case 0:
+      return {std::move(where), Reached::How::connected};
+    case ECONNREFUSED:
+      return {std::move(where), Reached::How::refused};
+    case ETIMEDOUT:
+      return {std::move(where), Reached::How::timed_out};
+    default:
+      return {std::move(where), Reached::How::failed, error_number};
+  }
+}
+
+int connect_now(int socket, const SocketAddress& address) {
+  int result = 0;
+  do result = connect(socket, address.get(), address.length);
+  while (result != 0 && errno == EINTR);
+  return result == 0 ? 0 : errno;
+}
+
+Attempt begin(const Endpoint& endpoint, Reached& reached) {
+  Attempt attempt;
+  attempt.socket.reset(
+      socket(endpoint.address.v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  const int error_number =
+      attempt.socket ? connect_now(attempt.socket.get(), SocketAddress(endpoint)) : errno;
+  attempt.pending = error_number == EINPROGRESS;
+  reached = attempt.pending ? Reached{endpoint.address.text(), Reached::How::timed_out}
+                            : ended(endpoint.address.text(), error_number);
+  return attempt;
+}
+
+int milliseconds_until(const Deadline& deadline) {
+  if (deadline.is_never()) return -1;
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline.remaining());
+  return static_cast<int>(std::min<std::chrono::milliseconds::rep>(left.count(), INT_MAX));
+}
+
+} // namespace
+
+std::string Reached::text() const {
+  switch (how) {
+    case How::connected:
+      return where + " connected";
+    case How::refused:
+      return where + " refused";
+    case How::timed_out:
+      return where + " timed out";
+    case How::failed:
+      break;
+  }
+  return fmt::format("{}: {}", where, std::system_category().message(error_number));
+}
+
+bool any_connected(const std::vector<Reached>& all) {
+  return std::any_of(all.begin(), all.end(),
+                     [](const Reached& reached) { return reached.how == Reached::How::connected; });
+}
+
+bool all_refused(const std::vector<Reached>& all) {
+  return std::all_of(all.begin(), all.end(),
+                     [](const Reached& reached) { return reached.how == Reached::How::refused; });
+}
+
+std::string join_texts(const std::vector<Reached>& all) {
+  std::string text;
+  for (const auto& reached : all) text += (text.empty() ? "" : ", ") + reached.text();
+  return text;
+}
+
+std::vector<Reached> reach(const std::vector<Endpoint>& endpoints, const Deadline& deadline) {
+  std::vector<Reached> results(endpoints.size());
+  std::vector<Attempt> attempts;
+  for (std::size_t i = 0; i < endpoints.size(); ++i) attempts.push_back(begin(endpoints[i], results[i]));
+  std::vector<pollfd> waiting(attempts.size());
+  while (!any_connected(results)) {
+    for (std::size_t i = 0; i < attempts.size(); ++i)
+      waiting[i] = {attempts[i].pending ? attempts[i].socket.get() : -1, POLLOUT, 0};
+    if (std::none_of(attempts.begin(), attempts.end(), [](const Attempt& one) { return one.pending; })) break;
+    const int ready = poll(waiting.data(), waiting.size(), milliseconds_until(deadline));
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready <= 0) break; // the deadline: those that are pending have timed out
+    for (std::size_t i = 0; i < attempts.size(); ++i) {
+      if (waiting[i].revents == 0) continue;
+      int error_number = 0;
+      socklen_t size = sizeof error_number;
+      if (getsockopt(attempts[i].socket.get(), SOL_SOCKET, SO_ERROR, &error_number, &size) != 0)
+        error_number = errno;
+      attempts[i].pending = false;
+      results[i] = ended(std::move(results[i].where), error_number);
+    }
+  }
+  return results;
+}
+
+Reached reach_unix(const Target& target) {
+  const SocketAddress address = target.kind == Target::Kind::unix_path
+                                    ? SocketAddress::unix_path(target.name)
+                                    : SocketAddress::unix_abstract(target.name);
+  int error_number = 0;
+  for (const int type : {SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM}) {
+    const Fd socket(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    error_number = socket ? connect_now(socket.get(), address) : errno;
+    if (error_number != EPROTOTYPE) break; // unix(7): the socket there is of another type
+  }
+  // A full queue of connections that wait to be accepted: somebody listens all the same.
+  if (error_number == EAGAIN) error_number = 0;
+  return ended(target.text, error_number);
+}
+
+} // namespace safe_deploy

@@ -1,0 +1,36 @@
+#pragma once
+
+#include "address.hpp"
+#include "deadline.hpp"
+#include "target.hpp"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+// Really connecting: for other machines, and where it is asked for. Everything else looks (sockets.hpp).
+namespace safe_deploy {
+
+// How one attempt to connect ended.
+struct Reached {
+  enum class How : std::uint8_t { connected, refused, timed_out, failed };
+  std::string where; // "127.0.0.1", "unix:/run/x"
+  How how = How::failed;
+  int error_number = 0; // of `failed`
+
+  // "127.0.0.1 refused", "10.0.0.5 timed out", "2001:db8::1: Network is unreachable"
+  [[nodiscard]] std::string text() const;
+};
+
+// Connects to all of them at once, and closes at once. Returns when all have ended, when the first is
+// connected, or at the deadline. TCP only.
+std::vector<Reached> reach(const std::vector<Endpoint>& endpoints, const Deadline& deadline);
+
+// Connects to a unix socket, whatever its type.
+Reached reach_unix(const Target& target);
+
+bool any_connected(const std::vector<Reached>& all);
+bool all_refused(const std::vector<Reached>& all);
+std::string join_texts(const std::vector<Reached>& all); // with ", " between
+
+} // namespace safe_deploy

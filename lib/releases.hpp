@@ -1,0 +1,71 @@
+#pragma once
+
+#include "config.hpp"
+#include "error.hpp"
+#include "fd.hpp"
+#include "ledger.hpp"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+// The releases of an app, as they are on disk, and the links that name them.
+namespace safe_deploy {
+
+class Releases {
+ public:
+  // Outcome::bad_config if the configuration names no link or releases; os_error if the directory cannot be
+  // read.
+  static Result<Releases> open(const Config& config);
+
+  // The names of all releases, oldest first: real directories that match the pattern, in version order of
+  // their names (strverscmp(3): v1.9.0 before v1.10.0). Names that begin with a dot or end in .partial or
+  // .tmp are none.
+  [[nodiscard]] const std::vector<std::string>& names() const { return names_; }
+  [[nodiscard]] bool contains(const std::string& release) const;
+
+  // What a release lacks to be complete (the first missing entry of `require`), or nothing.
+  [[nodiscard]] std::optional<std::string> lacks(const std::string& release) const;
+  // A one-way migration: it is not rolled back by itself.
+  [[nodiscard]] bool is_irreversible(const std::string& release) const;
+
+  // Which release a link names; empty if there is no link, or it names something else than a release of ours.
+  [[nodiscard]] Result<std::string> named_by(const std::string& link) const;
+
+  // The text for a link beside `config.link` that names the release: absolute where the link is absolute now
+  // or the releases are not below its directory, relative otherwise.
+  [[nodiscard]] Result<std::string> target_for(const std::string& release) const;
+
+  // Writes the release's files to disk (syncfs(2) of its file system).
+  [[nodiscard]] Result<void> sync(const std::string& release) const;
+
+ private:
+  explicit Releases(const Config& config)
+      : link_(config.link), path_(config.releases), require_(config.require) {}
+
+  std::string link_;
+  std::string path_;
+  std::vector<std::string> require_;
+  Fd directory_ = {};
+  std::vector<std::string> names_ = {};
+};
+
+// PREVIOUS beside the configured link.
+std::string previous_link(const Config& config);
+
+// The release to deploy where none is named: the newest that is complete and not bad. Outcome::no with the
+// reason if there is none.
+Result<std::string> newest_deployable(const Releases& releases, const State& state);
+
+// Where a rollback leads from `left`: to what `previous` names if it is good and complete, else to the newest
+// such release. Outcome::no if there is none.
+Result<std::string> rollback_target(const Releases& releases, const State& state, const std::string& previous,
+                                    const std::string& left);
+
+// A request that was left in RUN_DIR/APP: the symlink `name`, whose text is a release's name. Its text is not
+// trusted: whatever is no release's name is an error (Outcome::no).
+Result<std::optional<std::string>> read_request(const std::string& run_dir, const std::string& app,
+                                                const std::string& name);
+void drop_request(const std::string& run_dir, const std::string& app, const std::string& name);
+
+} // namespace safe_deploy

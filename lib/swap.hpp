@@ -1,0 +1,61 @@
+#pragma once
+
+#include "config.hpp"
+#include "error.hpp"
+#include "ledger.hpp"
+#include "link.hpp"
+#include "releases.hpp"
+
+#include <optional>
+#include <string>
+
+// The three things that move an app's `current`: a deploy, a rollback, and the repair after a crash. Each
+// holds the record's lock from the first look to the last line, writes what it intends before it does it, and
+// `previous` before `current`.
+namespace safe_deploy {
+
+// Where the record and the requests are; the app's own directory is below.
+struct Places {
+  std::string state_dir;
+  std::string run_dir;
+};
+
+struct SwapRequest {
+  std::optional<std::string> release; // else the request RUN_DIR/APP/next, else the newest
+  bool force = false;                 // also one that is bad
+  bool durable = true;
+  bool dry_run = false;
+};
+
+// Which release swap_to_release() would take, for preflight: the one asked for, the one requested in RUN_DIR,
+// or the newest. Outcome::no if there is none, or it may not be deployed.
+Result<std::string> release_to_deploy(const Releases& releases, const State& state, const Config& config,
+                                      const Places& places, const SwapRequest& request);
+
+// idle -> prepared -> swapped. Nothing changes if the release is current already and nothing is under way.
+// Errors: no (no such release, bad, incomplete, nothing to deploy), busy (a deploy is under way), bad_config,
+// os_error; the state is then as it was.
+Result<Moved> swap_to_release(const Config& config, const Places& places, const SwapRequest& request);
+
+struct RollbackRequest {
+  std::optional<std::string>
+      release;        // else the request RUN_DIR/APP/rollback, else previous or the newest good one
+  std::string reason; // else what was noted when the candidate failed
+  bool durable = true;
+  bool dry_run = false;
+};
+
+// Any phase -> rolling-back. Unchanged if the current release is good and neither a release nor a reason nor
+// a request is given. Errors: no (no good release, irreversible, incomplete), bad_config, os_error.
+Result<Moved> roll_back(const Config& config, const Places& places, const RollbackRequest& request);
+
+// After a crash or a reboot: brings the link and the record together again. Idempotent. `note` says what was
+// found and done.
+Result<Moved> reconcile(const Config& config, const Places& places, bool durable = true);
+
+// Questions for ExecCondition=: whether a deploy unit has something to do (also where that is to refuse), and
+// whether a rollback unit has.
+Result<bool> is_outdated(const Config& config, const Places& places);
+Result<bool> is_rollback_due(const Places& places, const std::string& app);
+
+} // namespace safe_deploy

@@ -1,0 +1,280 @@
+"""The steps of tests/run."""
+
+import argparse
+import fcntl
+import json
+import os
+import re
+import shutil
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import package  # noqa: E402
+import processes  # noqa: E402
+import trees  # noqa: E402
+from progress import Progress  # noqa: E402
+from steps import Counts, Step, StepFailed, Steps  # noqa: E402
+
+ROOT = trees.ROOT
+WORK = trees.cache() / "build" / trees.digest(str(ROOT))  # kept, so that the next run builds what has changed only
+SANITIZERS = "address,undefined"
+
+
+def run(log, *command, why=None, **options):
+    """Runs a command of a step; `why` is the sentence for its failure."""
+    print("+", *command, file=log, flush=True)
+    try:
+        trees.run(command, log, cwd=ROOT, **options)
+    except trees.CommandFailed as error:
+        raise StepFailed(why or str(error)) from None
+
+
+def files(*patterns):
+    """The files of the source tree that match one of the regular expressions."""
+    listed = [name for name in package.all_files() if any(re.search(pattern, name) for pattern in patterns)]
+    if not listed:
+        raise StepFailed(f"no file matches {patterns}")
+    return listed
+
+
+# The looks of the source
+
+
+def format_step(log):
+    run(log, "clang-format", "--dry-run", "--Werror", *files(r"\.[ch]pp$"), why="clang-format would change files")
+
+
+def shell_step(log):
+    scripts = [name for name in package.all_files() if is_shell(ROOT / name)]
+    run(log, "shellcheck", "--external-sources", *scripts, why="shellcheck found something")
+
+
+def is_shell(path):
+    with open(path, "rb") as file:
+        return re.match(rb"#!/bin/(ba)?sh\b|# shellcheck shell", file.read(40)) is not None
+
+
+def man_step(log):
+    run(log, "mandoc", "-T", "lint", "-W", "warning", *files(r"^man/.*\.[1-8]$"), why="mandoc found something")
+
+
+def tidy_step(log):
+    run(log, "run-clang-tidy", "-quiet", f"-j{os.cpu_count()}", "-p", WORK / "clang", f"^{ROOT}/(lib|tools)/",
+        why="clang-tidy found something")
+
+
+# Builds and their tests
+
+
+def build(log, name, *options, compiler=(), tree=None):
+    """Configures and builds in WORK/name; a warning is an error."""
+    directory = WORK / name
+    if not (directory / "build.ninja").exists():
+        shutil.rmtree(directory, ignore_errors=True)
+        inside(log, tree, "env", *compiler, "meson", "setup", directory, ROOT, "-Dwerror=true", *options,
+               why=f"meson cannot configure {name}")
+    inside(log, tree, "ninja", "-C", directory, why=f"{name} does not build without a warning")
+
+
+def inside(log, tree, *command, why):
+    if tree is None:
+        return run(log, *command, why=why)
+    print("+", *command, file=log, flush=True)
+    WORK.mkdir(parents=True, exist_ok=True)
+    try:
+        trees.in_tree(tree, command, log, binds=[ROOT, WORK])
+    except trees.CommandFailed:
+        raise StepFailed(why) from None
+
+
+def meson_test(log, name, *suites, tree=None, **environment):
+    """Runs the suites of a build; counts its tests."""
+    results = WORK / name / "meson-logs" / "testlog.json"
+    results.unlink(missing_ok=True)
+    suites = [f"--suite={suite}" for suite in suites]
+    settings = [f"{key}={value}" for key, value in environment.items()]
+    try:
+        inside(log, tree, "env", *settings, "meson", "test", "-C", WORK / name, "--no-rebuild", "--print-errorlogs", *suites,
+               why="tests failed")
+    except StepFailed:
+        if not results.exists():
+            raise
+    counts = Counts()
+    for line in results.read_text().splitlines():
+        counts += {"OK": Counts(passed=1), "EXPECTEDFAIL": Counts(passed=1),
+                   "SKIP": Counts(skipped=1)}.get(json.loads(line)["result"], Counts(failed=1))
+    if counts == Counts():
+        raise StepFailed("no test was run")
+    return counts
+
+
+def trixie_step(log):
+    tree = trees.build("trixie", log)
+    build(log, "trixie", tree=tree)
+    return meson_test(log, "trixie", "unit", tree=tree)
+
+
+def clang_step(log):
+    build(log, "clang", f"-Db_sanitize={SANITIZERS}", "-Db_lundef=false", "-Dfuzzing=true", compiler=("CC=clang", "CXX=clang++"))
+
+
+def sanitized_step(log):
+    return meson_test(log, "clang", "unit", "cli", ASAN_OPTIONS="strict_string_checks=1:detect_stack_use_after_return=1",
+                      UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1")
+
+
+def fuzz_step(log):
+    targets = sorted(path for path in (WORK / "clang/tests/fuzz").iterdir() if path.is_file() and os.access(path, os.X_OK))
+    for target in targets:
+        corpus = ROOT / "tests/fuzz/corpus" / target.name.removesuffix("_fuzz")
+        found = WORK / "fuzz" / target.name
+        found.mkdir(parents=True, exist_ok=True)
+        run(log, target, f"-max_total_time={ARGUMENTS.fuzz_time}", "-max_len=4096", "-timeout=5", "-rss_limit_mb=1024",
+            f"-artifact_prefix={found}/crash-", found, *([corpus] if corpus.is_dir() else []),
+            why=f"{target.name} found something")
+    return Counts(passed=len(targets))
+
+
+# The package
+
+
+def deb_step(suite):
+    return lambda log: package.build(suite, log) and None
+
+
+def lintian_step(log):
+    for suite in trees.SUITES:
+        changes = list(package.build(suite, log).glob("*.changes"))
+        run(log, "lintian", "--fail-on=error,warning", "--tag-display-limit=0", "--suppress-tags=bad-distribution-in-changes-file",
+            *changes, why=f"lintian found something in the package for {suite}")
+
+
+# The machines
+
+
+def tree_step(suite):
+    return lambda log: trees.base(suite, log) and None
+
+
+def build_tree_step(log):
+    trees.build("trixie", log)
+
+
+def machine_step(suite):
+    def step(log):
+        command = [ROOT / "tests/machine/run", "--suite", suite, *ARGUMENTS.scenarios]
+        try:
+            run(log, *command, why="scenarios failed")
+        except StepFailed:
+            counts = closing_line(log)
+            if counts == Counts():
+                raise
+            return counts
+        return closing_line(log)
+
+    return step
+
+
+def closing_line(log):
+    """The Counts of the last line of a log."""
+    log.flush()
+    last = Path(log.name).read_text(errors="replace").splitlines()[-1]
+    found = re.fullmatch(r"(\d+) passed, (\d+) failed(?:, (\d+) skipped)?", last)
+    return Counts(*(int(number or 0) for number in found.groups())) if found else Counts()
+
+
+def harness_step(log):
+    run(log, ROOT / "tests/machine/check-harness", why="the machines' harness does not tidy up")
+
+
+# In the order of their importance for the time that the whole takes: what others wait for comes first.
+STEPS = [
+    Step("tree-trixie", tree_step("trixie"), what="a Debian 13 to boot"),
+    Step("tree-bookworm", tree_step("bookworm"), what="a Debian 12 to boot"),
+    Step("build-tree-trixie", build_tree_step, after=("tree-trixie",), what="a Debian 13 to build in"),
+    Step("format", format_step, what="clang-format would change nothing"),
+    Step("shell", shell_step, what="shellcheck finds nothing"),
+    Step("man", man_step, what="mandoc finds nothing in the man pages"),
+    Step("deb-bookworm", deb_step("bookworm"), what="the package for Debian 12"),
+    Step("deb-trixie", deb_step("trixie"), after=("build-tree-trixie",), what="the package for Debian 13"),
+    Step("harness", harness_step, after=("tree-bookworm",), what="the machines leave nothing behind"),
+    Step("machine-bookworm", machine_step("bookworm"), after=("tree-bookworm", "deb-bookworm"),
+         what="the scenarios on Debian 12"),
+    Step("machine-trixie", machine_step("trixie"), after=("tree-trixie", "deb-trixie"), what="the scenarios on Debian 13"),
+    Step("gcc", lambda log: build(log, "gcc"), what="builds with g++ without a warning"),
+    Step("unit", lambda log: meson_test(log, "gcc", "unit"), after=("gcc",), what="the unit tests"),
+    Step("cli", lambda log: meson_test(log, "gcc", "cli"), after=("gcc",), what="the tests of the command lines"),
+    Step("clang", clang_step, what="builds with clang++ without a warning, with sanitizers"),
+    Step("sanitized", sanitized_step, after=("clang",), what="unit and command line tests under ASan and UBSan"),
+    Step("fuzz", fuzz_step, after=("clang",), what="the fuzz targets, for a short time"),
+    Step("tidy", tidy_step, after=("clang",), what="clang-tidy finds nothing"),
+    Step("trixie", trixie_step, after=("build-tree-trixie",), what="builds and passes the unit tests on Debian 13"),
+    Step("lintian", lintian_step, after=("deb-bookworm", "deb-trixie"), what="lintian finds nothing in the packages"),
+]
+NAMES = {step.name: step for step in STEPS}
+
+
+def parse():
+    listed = "\n".join(f"  {step.name:<18} {step.what}" for step in STEPS)
+    parser = argparse.ArgumentParser(
+        prog="tests/run", formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Runs all tests, or the parts that are named and what they need.\n\nparts:\n" + listed
+        + "\n  machine            machine-bookworm and machine-trixie; names of scenarios may follow")
+    parser.add_argument("parts", nargs="*", metavar="PART|SCENARIO", help="what to run (default: everything)")
+    parser.add_argument("--suite", choices=trees.SUITES, help="machine tests on this Debian only")
+    parser.add_argument("--fuzz-time", type=int, default=15, metavar="SECONDS", help="for each fuzz target (default 15)")
+    arguments = parser.parse_args()
+    scenarios = {file.stem for file in (ROOT / "tests/machine/scenarios").glob("*.py")}
+    unknown = [part for part in arguments.parts if part not in {*NAMES, "machine", *scenarios}]
+    if unknown:
+        parser.error(f"neither a part nor a scenario: {', '.join(unknown)}")
+    arguments.scenarios = [part for part in arguments.parts if part in scenarios]
+    arguments.steps = [part for part in arguments.parts if part in NAMES]
+    if "machine" in arguments.parts or arguments.scenarios:
+        arguments.steps += [f"machine-{suite}" for suite in trees.SUITES if arguments.suite in (None, suite)]
+    return arguments
+
+
+def chosen():
+    """The steps that were asked for and those that they need, in the order of STEPS."""
+    wanted = set()
+
+    def want(name):
+        wanted.add(name)
+        for before in NAMES[name].after:
+            want(before)
+
+    other = {f"machine-{suite}" for suite in trees.SUITES if ARGUMENTS.suite not in (None, suite)}
+    for name in ARGUMENTS.steps or [name for name in NAMES if name not in other]:
+        want(name)
+    return [step for step in STEPS if step.name in wanted]
+
+
+def main():
+    begin = time.monotonic()
+    WORK.mkdir(parents=True, exist_ok=True)
+    progress = Progress()
+    with open(WORK / "lock", "w", encoding="ascii") as lock, processes.tidy():
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SystemExit("tests/run is at work on this tree already") from None
+        logs = trees.cache() / "logs" / WORK.name
+        steps = Steps(chosen(), logs, progress)
+        progress.say(f"logs: {logs}")
+        steps.run(at_once=(os.cpu_count() or 1) + 1)
+    progress.close()
+    minutes, seconds = divmod(round(time.monotonic() - begin), 60)
+    print(f"\n{minutes} min {seconds} s")
+    for step, failure in steps.failures:
+        print(f"failed: {step.name}: {failure}\n        the log: {step.log}")
+    print(steps.counts)
+    return 1 if steps.failures else 0
+
+
+if __name__ == "__main__":
+    ARGUMENTS = parse()
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""The package of this source tree, built on each Debian release and kept in the cache."""
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+
+import trees
+
+# What has no part in the package: a change there builds nothing again.
+NOT_PACKAGED = ("tests/machine/", "tests/bench/", "tests/lib/", "tests/run", "tests/demo", ".ci/", ".git")
+
+
+def all_files():
+    """The files of the source tree as they are now, committed or not; a tree without git is taken whole."""
+    listing = subprocess.run(["git", "-C", trees.ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+                             capture_output=True, text=True, check=False)
+    if listing.returncode == 0:
+        names = listing.stdout.split("\0")
+    else:
+        names = [str(path.relative_to(trees.ROOT)) for path in trees.ROOT.rglob("*")]
+    return sorted(name for name in names if name and (trees.ROOT / name).is_file())
+
+
+def sources():
+    """The files that the package is made of."""
+    return [name for name in all_files() if not name.startswith(NOT_PACKAGED)]
+
+
+def source_digest():
+    digest = hashlib.sha256()
+    for name in sources():
+        path = trees.ROOT / name
+        digest.update(f"{name}\0{path.stat().st_mode & 0o111:o}\0{path.stat().st_size}\0".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def copy_sources(to):
+    for name in sources():
+        (to / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(trees.ROOT / name, to / name)
+
+
+def built_here(suite):
+    """Whether this machine is the Debian release that the package is for, and so can build it itself."""
+    return platform.freedesktop_os_release().get("VERSION_CODENAME") == suite
+
+
+def build(suite, log):
+    """The directory that holds the package for a Debian release, with its .changes."""
+    with trees.entry("package", f"{suite}-{source_digest()}") as (path, aside):
+        if aside:
+            source = aside / "source"
+            copy_sources(source)
+            # The tests have steps of their own.
+            environment = {**os.environ, "DEB_BUILD_OPTIONS": f"nocheck parallel={os.cpu_count()}"}
+            command = ["sh", "-c", 'cd "$1" && exec dpkg-buildpackage --build=binary --no-sign', "build", source]
+            if built_here(suite):
+                trees.run(command, log, env=environment)
+            else:
+                trees.in_tree(trees.build(suite, log), command, log, binds=[aside], env=environment)
+            shutil.rmtree(source)
+    return path
+
+
+def deb(suite, log):
+    """The package itself; debugging symbols aside."""
+    packages = [each for each in build(suite, log).glob("*.deb") if "-dbgsym_" not in each.name]
+    if len(packages) != 1:
+        raise trees.CommandFailed(f"expected one package, found {packages}")
+    return packages[0]
+
+
+def installed(suite, log):
+    """The tree of a machine that has the package installed."""
+    package = deb(suite, log)
+    return trees.layer(trees.base(suite, log), suite, "installed", package.parent.name,
+                       ["apt-get", "install", "--yes", "--no-install-recommends", package], log,
+                       binds=[package.parent])

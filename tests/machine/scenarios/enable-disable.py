@@ -1,0 +1,18 @@
+"""`enable` guards the unit and records the release that runs as good; `disable` takes the guard away again."""
+
+from app import equal, exits, true
+
+
+def test(app):
+    app.running("1")
+    true("the unit is guarded", "safe-deploy-failed@demo.service" in app.property("OnFailure"))
+    app.runs("1", good=["1"])
+    exits(app.machine.run("safe-deploy enable demo"), 0)
+
+    before = app.property("InvocationID")
+    exits(app.machine.run("safe-deploy disable demo"), 0)
+
+    equal("OnFailure=", app.property("OnFailure"), "")
+    equal("drop-ins", app.property("DropInPaths"), "")
+    equal("the invocation: nothing was restarted", app.property("InvocationID"), before)
+    equal("what is left in /etc/systemd", app.machine.must("find /etc/systemd/system -name '*safe-deploy*'"), "")

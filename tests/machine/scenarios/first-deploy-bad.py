@@ -1,0 +1,17 @@
+"""The first deploy ever fails: there is nothing to go back to, so it ends stuck and a good release gets it out."""
+
+from app import exits
+
+
+def test(app):
+    app.install()
+    app.release("1", "status 503")
+    exits(app.machine.run("safe-deploy enable demo"), 0)
+
+    exits(app.deploy(), 4, "503")
+
+    app.settle()
+    app.is_stuck(bad=["1"])
+    app.release("2")
+    exits(app.deploy(), 0)
+    app.runs("2", good=["2"], bad=["1"])

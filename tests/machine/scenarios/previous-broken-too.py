@@ -1,0 +1,25 @@
+"""The release to roll back to is broken as well: stuck, and nothing is tried a third time."""
+
+from app import equal, exits
+
+
+def test(app):
+    app.running("0")
+    app.release("1")
+    exits(app.deploy(), 0)
+    app.machine.write({"/srv/demo/releases/1/behaviour": "status 500"})
+    app.release("2", "status 503")
+
+    exits(app.deploy(), 4, "500")
+
+    app.settle()
+    app.is_stuck(good=["0", "1"], bad=["2"])
+    equal("the link", app.link(), "1")
+    equal("swaps and rollbacks", [event["event"] for event in app.history() if "intended" in event["event"]],
+          ["swap-intended", "swap-intended", "rollback-intended"])
+    app.machine.must("systemctl is-active safe-deploy@demo safe-deploy-rollback@demo | grep -qv '^activ'")
+
+    # It takes a person: a deploy with a good release gets it out of there.
+    app.release("3")
+    exits(app.deploy(), 0)
+    app.runs("3", good=["0", "1", "3"], bad=["2"])

@@ -1,0 +1,122 @@
+#include "checks/kinds.hpp"
+
+#include "catch.hpp"
+#include "checks/judges.hpp"
+
+#include <set>
+
+using namespace safe_deploy;
+
+namespace {
+
+using Values = std::initializer_list<const char*>;
+
+void all_right(KindKey::Judge judge, Values values) {
+  for (const char* value : values) {
+    INFO(value);
+    CHECK(judge(value) == "");
+  }
+}
+
+void all_wrong(KindKey::Judge judge, Values values) {
+  for (const char* value : values) {
+    INFO(value);
+    CHECK(judge(value) != "");
+  }
+}
+
+} // namespace
+
+TEST_CASE("each kind of check is found by the key that makes it") {
+  std::set<std::string_view> names;
+  for (const auto& kind : check_kinds()) {
+    INFO(kind.name);
+    CHECK(names.insert(kind.name).second);
+    CHECK(find_check_kind(kind.name) == &kind);
+    REQUIRE_FALSE(kind.keys.empty());
+    CHECK(kind.keys.front().name == kind.name);
+    CHECK_FALSE(kind.keys.front().repeats);
+    std::set<std::string_view> keys;
+    for (const auto& key : kind.keys) {
+      CHECK(keys.insert(key.name).second);
+      CHECK(kind.find_key(key.name) == &key);
+      CHECK(key.name.size() <= 49); // what inih takes
+    }
+  }
+  CHECK(find_check_kind("nonsense") == nullptr);
+  CHECK(check_kinds().front().find_key("nonsense") == nullptr);
+}
+
+TEST_CASE("no key of a kind hides one that every check takes") {
+  for (const auto& kind : check_kinds())
+    for (const char* common : {"when", "level", "attempts", "interval", "timeout", "description"})
+      CHECK(kind.find_key(common) == nullptr);
+}
+
+TEST_CASE("a URL is http or https with a host") {
+  all_right(judge::url, {"http://h", "https://h/", "http://127.0.0.1:9000/api?x=1#y", "http://[::1]:80/",
+                         "http://[::1]", "http://h/a@b", "http://h:65535?x"});
+  all_wrong(judge::url, {"",
+                         "h",
+                         "h:80/",
+                         "ftp://h/",
+                         "http://",
+                         "http:///x",
+                         "http://:80/",
+                         "http://h:0/",
+                         "http://h:65536/",
+                         "http://h:/",
+                         "http://h:x/",
+                         "http://h/a b",
+                         "http://u@h/",
+                         "http://u:p@h/",
+                         "HTTP//h",
+                         "http://[::1/",
+                         "http://[]/",
+                         "http://[::1]x/",
+                         "http://[::1]:/",
+                         "http://h\\x"});
+}
+
+TEST_CASE("status codes are codes and ranges") {
+  all_right(judge::status_ranges, {"200", "200-299", "200-299,404", "200 , 204"});
+  all_wrong(judge::status_ranges,
+            {"", "99", "600", "299-200", "200-", "-200", "200,", "2xx", "OK", "200-299-300"});
+}
+
+TEST_CASE("headers have a name and a value") {
+  all_right(judge::header, {"Name: value", "X-Empty:", "A:b", "Host: h:1"});
+  all_wrong(judge::header, {"", "Name", ": value", "Na me: value", "Name : value"});
+  all_right(judge::header_pattern, {"Content-Type: ^application/json", "A: ."});
+  all_wrong(judge::header_pattern, {"A:", "A: (", "A", ": x"});
+}
+
+TEST_CASE("a regular expression compiles") {
+  all_right(judge::regex, {"ok", "^a+$", "[[:digit:]]{2}"});
+  all_wrong(judge::regex, {"(", "a{2", "[a", "(a)\\1"});
+}
+
+TEST_CASE("a token's source is an absolute path or a credential") {
+  all_right(judge::token_source, {"/run/secrets/token", "credential:token"});
+  all_wrong(judge::token_source, {"", "token", "credential:", "credential:a/b", "credential:..", "./token"});
+  CHECK(judge::token_source("hunter2").find("hunter2") == std::string::npos);
+}
+
+TEST_CASE("methods, booleans, percentages, sizes, durations and units are judged") {
+  all_right(judge::http_method, {"GET", "HEAD", "M-SEARCH"});
+  all_wrong(judge::http_method, {"", "GET /", "G(T"});
+  all_right(judge::yes_or_no, {"yes", "no", "true", "false", "on", "off", "1", "0"});
+  all_wrong(judge::yes_or_no, {"", "y", "YES", "maybe"});
+  all_right(judge::percent, {"80%", "80", "12.5%"});
+  all_wrong(judge::percent, {"", "101%", "-1%"});
+  all_right(judge::positive_size, {"1", "1M"});
+  all_wrong(judge::positive_size, {"", "0", "-1", "x"});
+  all_right(judge::positive_duration, {"1ms", "30s"});
+  all_wrong(judge::positive_duration, {"", "0", "infinity", "-1s", "soon"});
+  all_right(judge::unit, {"a.service", "a@b.service", "a.socket", "a\\x2db.mount"});
+  all_wrong(judge::unit, {"", "a", "a@.service", "@b.service", "a b.service", "a.conf", ".service"});
+  all_right(judge::absolute_path, {"/", "/srv/x"});
+  all_wrong(judge::absolute_path, {"", "x", "~/x"});
+  all_right(judge::target, {"80", "h:80", "[::1]:80", "unix:/run/x"});
+  all_wrong(judge::target, {"", "0", "h", "[::1]", "unix:"});
+}

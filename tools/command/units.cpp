@@ -1,0 +1,78 @@
+#include "bus.hpp"
+#include "command.hpp"
+#include "message_ids.hpp"
+#include "moved.hpp"
+
+#include <fmt/format.h>
+
+namespace safe_deploy::command {
+
+std::string deploy_unit(const std::string& app) {
+  return fmt::format("safe-deploy@{}.service", app);
+}
+std::string rollback_unit(const std::string& app) {
+  return fmt::format("safe-deploy-rollback@{}.service", app);
+}
+std::string stuck_unit(const std::string& app) {
+  return fmt::format("safe-deploy-stuck@{}.service", app);
+}
+
+Result<std::string> app_argument(const CommandLine& line, std::size_t most) {
+  if (line.arguments.empty()) return fail(Outcome::usage, "", "an app is needed");
+  if (line.arguments.size() > most)
+    return fail(Outcome::usage, line.arguments[most], "is one argument too many");
+  return line.arguments.front();
+}
+
+Result<int> failed(const CommandLine& line, Reporter& report) {
+  auto name = app_argument(line, 1);
+  if (!name) return forward_error(name);
+  auto app = load_app(line, *name, report);
+  if (!app) return forward_error(app);
+  auto state = Ledger::read(app->places.state_dir, app->config.app);
+  if (!state) return forward_error(state);
+  // In rolling-back the rollback unit itself is at work, or has failed: never a third try.
+  const bool candidate_live = state->phase == Phase::swapped || state->phase == Phase::probation;
+  if (!candidate_live) {
+    report.say(Priority::info, fmt::format("{} failed outside a deploy (phase {}): nothing to roll back",
+                                           app->config.unit, phase_name(state->phase)));
+    return 0;
+  }
+  auto bus = Bus::open_system();
+  if (!bus) return forward_error(bus);
+  // The rollback is ordered after the deploy: it waits until that has come to its end.
+  auto job = bus->queue_job("StartUnit", rollback_unit(app->config.app));
+  if (!job) return forward_error(job);
+  report.say(Priority::warning,
+             fmt::format("{} failed while {} is on trial: rolling back", app->config.unit, state->candidate));
+  return 0;
+}
+
+Result<int> reconcile(const CommandLine& line, Reporter& report) {
+  auto name = app_argument(line, 1);
+  if (!name) return forward_error(name);
+  auto app = load_app(line, *name, report);
+  if (!app) return forward_error(app);
+  auto state = Ledger::read(app->places.state_dir, app->config.app);
+  // In the boot that the deploy began in it may still be going on; after a reboot it can't be.
+  if (state && state->has_candidate() && state->since.boot == Moment::now().boot) {
+    auto bus = Bus::open_system();
+    if (!bus) return forward_error(bus);
+    for (const auto& unit : {deploy_unit(app->config.app), rollback_unit(app->config.app)}) {
+      auto now = bus->unit(unit);
+      if (!now) return forward_error(now);
+      if (now->is_busy())
+        return fail(Outcome::busy, app->config.app,
+                    fmt::format("{} is at work on {}", unit, state->candidate));
+    }
+  }
+  auto moved = safe_deploy::reconcile(app->config, app->places);
+  if (!moved) return forward_error(moved);
+  if (!moved->note.empty())
+    report.say(Priority::warning, fmt::format("{}: {}", app->config.app, moved->note), message_interrupted);
+  moved->note.clear();
+  print_moved(*moved, line.has("json"), line.has("quiet"), report);
+  return 0;
+}
+
+} // namespace safe_deploy::command

@@ -1,0 +1,24 @@
+#pragma once
+
+#include "report.hpp"
+
+// The ids of the messages that the journal catalog explains (units/safe-deploy.catalog).
+namespace safe_deploy {
+
+inline constexpr MessageId message_refused =
+    "ac6e7fb22583470bb9da5b74082c2b4d"; // preflight refused the deploy: nothing was changed
+inline constexpr MessageId message_deployed = "a5dd76e28eed4ba3a79a3878fbd12aa0"; // a release is good
+inline constexpr MessageId message_rolled_back =
+    "93bf3623760e4837b0c35cc81dae56bc"; // the candidate failed, the release before it runs again
+inline constexpr MessageId message_stuck =
+    "e98aa03dc3bd443cac075985f938df3c"; // the rollback failed, too: a person is needed
+inline constexpr MessageId message_port_held =
+    "c73f36cef7cb404fb721b43f24814cc0"; // the port is held by somebody else
+inline constexpr MessageId message_interrupted =
+    "b826823e6cad4ad380568df48497ada4"; // a deploy that a crash or reboot cut short was put right
+inline constexpr MessageId message_record_set_aside =
+    "e8853b8738c14b49b848f85b05e05665"; // the record could not be read and was set aside
+inline constexpr MessageId message_unhealthy =
+    "e9c5435c7ab145f29a739deb4bfbb523"; // the app did not become healthy
+
+} // namespace safe_deploy

@@ -1,0 +1,274 @@
+#include "app.hpp"
+#include "ledger.hpp"
+#include "message_ids.hpp"
+#include "name.hpp"
+#include "options.hpp"
+#include "releases.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cstdio>
+#include <set>
+
+using namespace safe_deploy;
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr Option options[] = {
+    {0, "reason", "TEXT", "why, for the record"},
+    {0, "is", "WHAT",
+     "only answer by the exit status, 0 or 1: a phase (idle, prepared,\n"
+     "swapped, probation, rolling-back, stuck), good, bad (of RELEASE or\n"
+     "the current one), outdated or rollback-due"},
+    {0, "list", "", "show all releases with what is known of them"},
+    json_option,
+    quiet_option,
+    app_option,
+    config_dir_option,
+    state_dir_option,
+    run_dir_option,
+};
+
+constexpr ToolDescription tool{
+    .name = "release-mark",
+    .usage =
+        "--app NAME [OPTIONS] good|bad|passed|stuck|clear [RELEASE]\n"
+        "       release-mark --app NAME --is WHAT [RELEASE]\n"
+        "       release-mark --app NAME --list",
+    .summary = "Record or show what is known of an app's releases.",
+    .options = options,
+    .epilogue =
+        "good, bad: the verdict on RELEASE, or on the candidate or current one. passed: the\n"
+        "health gate is passed. stuck: a person is needed. clear: forget the verdict.\n"
+        "Exit status: 0 done or yes, 1 no or refused, 2 usage, 71 system error,\n"
+        "78 wrong configuration.\n"};
+
+Result<std::string> current_release(const Config& config) {
+  auto releases = Releases::open(config);
+  if (!releases) return forward_error(releases);
+  return releases->named_by(config.link);
+}
+
+// RELEASE where given, else `otherwise`, else the current one.
+Result<std::string> release_meant(const CommandLine& line, std::size_t index, const Config& config,
+                                  const std::string& otherwise) {
+  if (line.arguments.size() > index) return parse_release_name(line.arguments[index]);
+  if (!otherwise.empty()) return otherwise;
+  auto current = current_release(config);
+  if (current && current->empty()) return fail(Outcome::no, config.link, "names no release");
+  return current;
+}
+
+// Phases and rollback-due need the record only: a rollback must not hang on a configuration that broke
+// meanwhile.
+Result<bool> answer(const CommandLine& line, const std::string& what, Reporter& report) {
+  const std::string name = line.value("app");
+  const Directories where = directories(line);
+  const auto phase = parse_phase(what);
+  if (phase || what == "rollback-due") {
+    auto app = parse_app_name(name);
+    if (!app) return forward_error(app);
+    if (!phase) return is_rollback_due({where.state, where.run}, *app);
+    auto state = Ledger::read(where.state, *app);
+    if (!state) return forward_error(state);
+    return state->phase == *phase;
+  }
+  if (what != "outdated" && what != "good" && what != "bad")
+    return fail(
+        Outcome::usage, "--is",
+        fmt::format("'{}' is neither a phase, good, bad, outdated nor rollback-due", printable(what, 40)));
+  auto app = load_app(line, name, report);
+  if (!app) return forward_error(app);
+  if (what == "outdated") return is_outdated(app->config, app->places);
+  auto release = release_meant(line, 0, app->config, "");
+  if (!release) return forward_error(release);
+  auto state = Ledger::read(app->places.state_dir, app->config.app);
+  if (!state) return forward_error(state);
+  return state->is(*release, what == "good" ? Mark::good : Mark::bad);
+}
+
+struct Row {
+  std::string release;
+  std::string verdict; // "good", "bad" or "-"
+  std::string roles;   // "current", "previous", "candidate", "gone"
+  std::string at;
+  std::string reason;
+};
+
+Result<std::vector<Row>> rows(const Config& config, const State& state) {
+  auto releases = Releases::open(config);
+  if (!releases) return forward_error(releases);
+  auto current = releases->named_by(config.link);
+  if (!current) return forward_error(current);
+  auto previous = releases->named_by(previous_link(config));
+  if (!previous) return forward_error(previous);
+  std::vector<std::string> names = releases->names();
+  for (const auto& [name, record] : state.releases)
+    if (!releases->contains(name)) names.push_back(name);
+  std::vector<Row> rows;
+  for (const auto& name : names) {
+    Row row{name, "-", "", "", ""};
+    if (const auto record = state.releases.find(name); record != state.releases.end()) {
+      row.verdict = mark_name(record->second.verdict);
+      row.at = record->second.at;
+      row.reason = record->second.reason;
+    }
+    const auto add = [&](bool holds, const char* role) {
+      if (holds) row.roles += row.roles.empty() ? role : fmt::format(",{}", role);
+    };
+    add(name == *current, "current");
+    add(name == *previous, "previous");
+    add(state.phase != Phase::idle && name == state.candidate, "candidate");
+    add(!releases->contains(name), "gone");
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+Result<int> list(const CommandLine& line, Reporter& report) {
+  auto app = load_app(line, line.value("app"), report);
+  if (!app) return forward_error(app);
+  auto state = Ledger::read(app->places.state_dir, app->config.app);
+  if (!state) return forward_error(state);
+  auto table = rows(app->config, *state);
+  if (!table) return forward_error(table);
+  if (line.has("json")) {
+    Json object = Json::parse(state_to_json(app->config.app, *state));
+    Json listed = Json::array();
+    for (const auto& row : *table)
+      listed.push_back({{"release", row.release},
+                        {"verdict", row.verdict},
+                        {"roles", row.roles},
+                        {"at", row.at},
+                        {"reason", row.reason}});
+    object["list"] = std::move(listed);
+    fmt::print("{}\n", object.dump(-1, ' ', false, Json::error_handler_t::replace));
+    return 0;
+  }
+  std::size_t width = 7;
+  std::size_t roles = 5;
+  for (const auto& row : *table) {
+    width = std::max(width, row.release.size());
+    roles = std::max(roles, row.roles.size());
+  }
+  fmt::print("{:<{}}  {:<7}  {:<{}}  {:<24}  {}\n", "RELEASE", width, "VERDICT", "ROLES", roles, "SINCE",
+             "REASON");
+  for (const auto& row : *table)
+    fmt::print("{:<{}}  {:<7}  {:<{}}  {:<24}  {}\n", row.release, width, row.verdict, row.roles, roles,
+               row.at, printable(row.reason));
+  return 0;
+}
+
+// What a mark did, and the one sentence that tells it.
+struct Marked {
+  std::string release;
+  std::string sentence;
+};
+
+Result<Marked> mark_passed(Ledger::Change& change, const Config& config) {
+  State& state = change.state();
+  const bool rolled_back = state.phase == Phase::rolling_back;
+  const Moment now = Moment::now();
+  if (state.phase == Phase::idle) {
+    auto current = current_release(config);
+    if (!current) return forward_error(current);
+    if (!state.is(*current, Mark::good)) return fail(Outcome::no, config.app, "no deploy is under way");
+    return Marked{*current, fmt::format("{} is good already", *current)};
+  }
+  const std::string left = state.candidate;
+  const std::string release = rolled_back ? state.target : state.candidate;
+  if (auto done = change.commit(step::passed(state, false, now)); !done) return forward_error(done);
+  if (rolled_back)
+    return Marked{release, fmt::format("rolled back from {} to {}: {}", left, release, state.last.reason)};
+  return Marked{release, fmt::format("{} is good", release)};
+}
+
+Result<Marked> mark_release(Ledger::Change& change, const CommandLine& line, const Config& config,
+                            const std::string& what) {
+  State& state = change.state();
+  auto release = release_meant(
+      line, 1, config, state.has_candidate() && state.phase != Phase::rolling_back ? state.candidate : "");
+  if (!release) return forward_error(release);
+  const Moment now = Moment::now();
+  if (what == "clear") {
+    if (auto done = change.commit(step::clear(state, *release, now)); !done) return forward_error(done);
+    return Marked{*release, fmt::format("{} has no verdict now", *release)};
+  }
+  auto releases = Releases::open(config);
+  if (!releases) return forward_error(releases);
+  if (!releases->contains(*release))
+    return fail(Outcome::no, fmt::format("{}/{}", config.releases, *release), "no such release");
+  const Mark mark = what == "good" ? Mark::good : Mark::bad;
+  if (auto done = change.commit(step::mark(state, *release, mark, line.value("reason"), now)); !done)
+    return forward_error(done);
+  return Marked{*release, fmt::format("{} is {}", *release, what)};
+}
+
+Result<Marked> mark_stuck(Ledger::Change& change, const std::string& reason) {
+  State& state = change.state();
+  if (auto done = change.commit(step::stuck(state, reason, Moment::now())); !done) return forward_error(done);
+  return Marked{state.candidate, fmt::format("stuck, a person is needed: {}", state.stuck)};
+}
+
+MessageId message_of(const std::string& what, const State& state) {
+  if (what == "stuck") return message_stuck;
+  if (what == "passed") return state.last.outcome == "rolled-back" ? message_rolled_back : message_deployed;
+  return {};
+}
+
+Result<int> change_record(const CommandLine& line, Reporter& report) {
+  const std::string what = line.arguments.empty() ? "" : line.arguments[0];
+  const bool names_release = what == "good" || what == "bad" || what == "clear";
+  if (!names_release && what != "passed" && what != "stuck")
+    return fail(Outcome::usage, fmt::format("'{}'", printable(what, 40)),
+                "is none of good, bad, passed, stuck, clear");
+  const std::size_t most = names_release ? 2 : 1;
+  if (line.arguments.size() > most)
+    return fail(Outcome::usage, line.arguments[most], "is one argument too many");
+  auto app = load_app(line, line.value("app"), report);
+  if (!app) return forward_error(app);
+  auto change = Ledger::Change::begin(app->places.state_dir, app->config.app);
+  if (!change) return forward_error(change);
+  if (!change->set_aside().empty())
+    report.say(Priority::warning, change->set_aside(), message_record_set_aside);
+  auto marked = what == "passed"  ? mark_passed(*change, app->config)
+                : what == "stuck" ? mark_stuck(*change, line.value("reason"))
+                                  : mark_release(*change, line, app->config, what);
+  if (!marked) return forward_error(marked);
+  report.set_field("SAFE_DEPLOY_RELEASE", marked->release);
+  if (line.has("json")) {
+    fmt::print("{}\n", state_to_json(app->config.app, change->state()));
+  } else if (report.in_journal()) {
+    const Priority priority = what == "stuck"                                 ? Priority::error
+                              : change->state().last.outcome == "rolled-back" ? Priority::warning
+                                                                              : Priority::notice;
+    report.say(priority, fmt::format("{}: {}", app->config.app, marked->sentence),
+               message_of(what, change->state()));
+  } else if (!line.has("quiet")) {
+    fmt::print("{}: {}\n", app->config.app, marked->sentence);
+  }
+  return 0;
+}
+
+Result<int> run(const CommandLine& line, Reporter& report) {
+  if (!line.has("app")) return fail(Outcome::usage, "--app", "is needed");
+  if (line.has("list")) {
+    if (!line.arguments.empty()) return fail(Outcome::usage, line.arguments[0], "does not go with --list");
+    return list(line, report);
+  }
+  if (!line.has("is")) return change_record(line, report);
+  if (line.arguments.size() > 1) return fail(Outcome::usage, line.arguments[1], "one RELEASE at most");
+  auto yes = answer(line, line.value("is"), report);
+  if (!yes) return forward_error(yes);
+  return *yes ? 0 : 1;
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+  return run_tool(argc, argv, tool, run);
+}
