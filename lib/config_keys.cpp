@@ -179,13 +179,13 @@ constexpr std::array common_keys{
     Key<CheckSection>{"level", "critical",
                       [](CheckSection& to, Text value) { return store_level(value, to.warning_only); }},
     Key<CheckSection>{
-        "attempts", "",
+        "attempts", "1",
         [](CheckSection& to, Text value) { return store_attempts(value, to.attempts.emplace()); }},
     Key<CheckSection>{
-        "interval", "",
+        "interval", "1s",
         [](CheckSection& to, Text value) { return store_interval(value, to.interval.emplace()); }},
     Key<CheckSection>{
-        "timeout", "",
+        "timeout", "5s",
         [](CheckSection& to, Text value) { return store_timeout(value, to.timeout.emplace()); }},
     Key<CheckSection>{"description", "",
                       [](CheckSection& to, Text value) {

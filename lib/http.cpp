@@ -115,8 +115,8 @@ Result<Url> parse_url(std::string_view text) {
     return bad("is not a URL (such as http://127.0.0.1:9000/health)");
   parsed.scheme = url_part(url.get(), CURLUPART_SCHEME);
   if (parsed.scheme != "http" && parsed.scheme != "https") return bad("is neither http nor https");
-  if (!url_part(url.get(), CURLUPART_PASSWORD).empty())
-    return fail(Outcome::usage, "URL", "holds a password; secrets belong in a file (--bearer)");
+  if (!url_part(url.get(), CURLUPART_USER).empty())
+    return fail(Outcome::usage, "URL", "holds a user's name or password; secrets belong in a file");
   parsed.host = url_part(url.get(), CURLUPART_HOST);
   if (parsed.host.size() > 2 && parsed.host.front() == '[')
     parsed.host = parsed.host.substr(1, parsed.host.size() - 2);
@@ -181,6 +181,9 @@ struct HttpClient::Handle {
     (void)curl_easy_getinfo(easy.get(), info, &value);
     return value;
   }
+
+  // The TCP connection is made. CURLINFO_CONNECT_TIME_T tells that too late for TLS.
+  [[nodiscard]] bool is_connected() const { return get<long>(CURLINFO_LOCAL_PORT) > 0; }
 
   void configure(const HttpRequest& request);
   Result<void> set_headers(const HttpRequest& request);
@@ -337,14 +340,15 @@ HttpFailure HttpClient::Handle::not_connected(const HttpRequest& request) const 
 
 // What was reached when the time was up.
 HttpFailure HttpClient::Handle::late(const HttpRequest& request, Duration allowed) const {
-  const std::string within = "within " + format_duration(allowed);
+  const std::string within =
+      "within " + format_duration(std::chrono::ceil<std::chrono::milliseconds>(allowed));
   std::string sentence;
   if (get<long>(CURLINFO_RESPONSE_CODE) != 0)
     sentence = fmt::format("{}, but the answer did not end {} ({} bytes of its body came)",
                            get<long>(CURLINFO_RESPONSE_CODE), within, response.body.size());
   else if (get<curl_off_t>(CURLINFO_PRETRANSFER_TIME_T) > 0)
     sentence = "connected, but no answer " + within;
-  else if (get<curl_off_t>(CURLINFO_CONNECT_TIME_T) > 0)
+  else if (is_connected())
     sentence = "connected, but no agreement on TLS " + within;
   else if (get<curl_off_t>(CURLINFO_NAMELOOKUP_TIME_T) > 0 || !tried.empty())
     sentence = "no connection " + within;
@@ -442,7 +446,7 @@ HttpResult HttpClient::request(const Deadline& deadline) {
   const CURLcode code = curl_easy_perform(handle.easy.get());
   if (code != CURLE_OK && !handle.response.body_cut) {
     HttpFailure failure = handle.failure(code, *request_, allowed);
-    failure.answered = handle.get<curl_off_t>(CURLINFO_CONNECT_TIME_T) > 0;
+    failure.answered = handle.is_connected();
     return failure;
   }
   handle.note_ends();

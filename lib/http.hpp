@@ -31,15 +31,15 @@ inline constexpr std::uint64_t default_max_body = 1024UL * 1024;
 
 struct HttpRequest {
   Url url;
-  std::string method;                        // empty: GET, or POST if there is data
-  std::optional<std::string> data;           // the request's body
-  std::vector<std::string> headers;          // "Name: value"
-  std::string bearer_file;                   // a token that is read anew for each request
-  std::string ca_file;                       // PEM; empty: the system's
-  std::string certificate_file;              // PEM; empty: none
-  std::string key_file;                      // PEM; empty: in the certificate file
+  std::string method = {};                   // empty: GET, or POST if there is data
+  std::optional<std::string> data = {};      // the request's body
+  std::vector<std::string> headers = {};     // "Name: value"
+  std::string bearer_file = {};              // a token that is read anew for each request
+  std::string ca_file = {};                  // PEM; empty: the system's
+  std::string certificate_file = {};         // PEM; empty: none
+  std::string key_file = {};                 // PEM; empty: in the certificate file
   bool insecure = false;                     // take any certificate
-  std::string unix_socket;                   // connect there instead of the URL's host
+  std::string unix_socket = {};              // connect there instead of the URL's host
   bool follow = false;                       // redirects, at most 10, only to http and https
   std::uint64_t max_body = default_max_body; // bytes of the answer's body that are read
 };

@@ -284,13 +284,13 @@ struct JqFilters::State {
 
 Result<void> JqFilters::State::compile_all() {
   for (const auto& filter : filters)
-    if (filter.find('\0') != std::string::npos)
-      return fail(Outcome::usage, fmt::format("'{}'", printable(filter)), "holds a NUL");
+    if (filter.find('\0') != std::string::npos || filter.find_first_not_of(" \t\n") == std::string::npos)
+      return fail(Outcome::usage, fmt::format("'{}'", printable(filter)), "is not a jq filter");
   auto all = compile(one_program(filters), variables);
   if (!all) { // which one is it?
     for (const auto& filter : filters)
       if (auto alone = compile(filter, variables); !alone) return forward_error(alone);
-    return forward_error(all);
+    return fail(Outcome::usage, fmt::format("'{}'", printable(filters.front())), "is not one jq expression");
   }
   jq = std::move(*all);
   return {};

@@ -10,6 +10,7 @@
 #include <linux/unix_diag.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -254,7 +255,8 @@ std::optional<UnixSocket> read_unix_diag(Bytes payload) {
                     .name = {},
                     .inode = message->udiag_ino,
                     .uid = 0,
-                    .file_inode = {}};
+                    .file_inode = {},
+                    .file_device = 0};
   Bytes rest = payload.subspan(std::min<std::size_t>(NLMSG_ALIGN(sizeof *message), payload.size()));
   while (const auto attribute = next_attribute(rest)) {
     if (attribute->type == UNIX_DIAG_NAME) {
@@ -262,8 +264,11 @@ std::optional<UnixSocket> read_unix_diag(Bytes payload) {
       // A path may or may not come with the NUL that ends it.
       if (!socket.name.starts_with('\0')) socket.name.resize(std::strlen(socket.name.c_str()));
     } else if (attribute->type == UNIX_DIAG_VFS) {
-      if (const auto file = read_struct<unix_diag_vfs>(attribute->payload))
+      if (const auto file = read_struct<unix_diag_vfs>(attribute->payload)) {
         socket.file_inode = file->udiag_vfs_ino;
+        // MKDEV() of include/linux/kdev_t.h
+        socket.file_device = makedev(file->udiag_vfs_dev >> 20U, file->udiag_vfs_dev & 0xfffffU);
+      }
     } else if (attribute->type == UNIX_DIAG_UID) {
       if (const auto uid = read_struct<std::uint32_t>(attribute->payload)) socket.uid = *uid;
     }
@@ -410,6 +415,15 @@ Result<std::vector<UnixSocket>> Sockets::unix_sockets(States states) {
 }
 
 // --- events
+
+Result<DestroyEvents> Sockets::subscribe(Protocol protocol, std::uint16_t port) {
+  constexpr unsigned most = 256;
+  if (subscriptions_ == most)
+    return fail(Outcome::no, "netlink", fmt::format("events are subscribed to for {} ports only", most));
+  auto events = DestroyEvents::subscribe(protocol, port);
+  if (events) ++subscriptions_;
+  return events;
+}
 
 Result<DestroyEvents> DestroyEvents::subscribe(Protocol protocol, std::uint16_t port) {
   Fd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG));

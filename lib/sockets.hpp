@@ -69,6 +69,7 @@ struct UnixSocket {
   uid_t uid = 0;           // where the source tells it (Linux 5.3)
   // The file's inode, where the source tells it.
   std::optional<std::uint64_t> file_inode = {};
+  dev_t file_device = 0; // as stat(2) has it, but for file systems with several (overlayfs, btrfs)
 };
 
 // Tells about the end of TCP or UDP sockets (SKNLGRP_INET_TCP_DESTROY and its like, sock_diag(7)): those of
@@ -108,6 +109,10 @@ class Sockets {
   // All unix sockets in one of the states.
   Result<std::vector<UnixSocket>> unix_sockets(States states);
 
+  // The end of sockets as DestroyEvents, for at most 256 ports: each subscription costs the machine a little
+  // with every socket that ends, and a descriptor. Outcome::no beyond that.
+  Result<DestroyEvents> subscribe(Protocol protocol, std::uint16_t port);
+
   // Empty as long as sock_diag answers; else what it said, for people: "sock_diag: ...; reading /proc/net".
   [[nodiscard]] const std::string& limitation() const { return limitation_; }
 
@@ -123,6 +128,7 @@ class Sockets {
   Source sources_[2] = {Source::untried, Source::untried};
   Source unix_source_ = Source::untried;
   std::string limitation_;
+  unsigned subscriptions_ = 0;
 };
 
 // Whether a server could bind to the endpoint now; nothing is listened on, and the socket is closed at once.

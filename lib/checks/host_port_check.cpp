@@ -83,8 +83,13 @@ Answer HostPortCheck::ask(const Deadline& deadline) {
     all_yes = all_yes && answer.good();
     words.push_back(brief(address, answer, question_.free));
   }
-  if (!foreign.empty() && question_.target.protocol == Protocol::udp) {
-    Answer answer = judge(false, "not-local", "a UDP port of another machine cannot be seen from here");
+  const bool udp = question_.target.protocol == Protocol::udp;
+  if (!foreign.empty() && !any_yes && (udp || !question_.unit.empty())) {
+    Answer answer =
+        judge(false, "not-local",
+              fmt::format(
+                  "{} is another machine's: only its TCP ports can be seen from here, and not whose they are",
+                  foreign.front().address.text()));
     answer.final = true;
     return answer;
   }

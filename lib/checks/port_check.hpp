@@ -49,6 +49,11 @@ class PortCheck : public Check {
 // their check is not instant. `sockets` may be shared by the checks that one thread asks.
 std::shared_ptr<PortCheck> make_port_check(PortQuestion question, const std::shared_ptr<Sockets>& sockets);
 
+// The kinds of the configuration: listening = TARGET; port-free = TARGET, which the app's own unit may hold.
+class Values;
+Result<std::shared_ptr<Check>> make_listening_check(const Values& values);
+Result<std::shared_ptr<Check>> make_port_free_check(const Values& values);
+
 // "port 9000", "127.0.0.1:9000", "UDP port 53", "unix:/run/x"
 std::string port_label(const Target& target);
 

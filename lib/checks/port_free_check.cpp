@@ -1,7 +1,5 @@
 #include "checks/port_free_check.hpp"
 
-#include "quantity.hpp"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -69,7 +67,7 @@ Answer PortFreeCheck::ask(const Deadline&) {
 }
 
 void PortFreeCheck::subscribe() {
-  auto events = DestroyEvents::subscribe(question_.target.protocol, question_.target.port);
+  auto events = sockets_->subscribe(question_.target.protocol, question_.target.port);
   if (events)
     events_.emplace(std::move(*events));
   else
@@ -202,8 +200,9 @@ Answer PortFreeCheck::held_by_ended(const std::vector<Socket>& sockets) {
   std::string sentence =
       fmt::format("{} is held by {} ended connection{} ({}", port_label(question_.target), sockets.size(),
                   sockets.size() == 1 ? "" : "s", state_name(sockets.front().state));
-  if (longest->time_left > Duration::zero())
-    sentence += fmt::format(", {} left", format_duration(longest->time_left));
+  // In steps, so that it is no new answer each time.
+  const auto tens = std::chrono::ceil<std::chrono::seconds>(longest->time_left).count() / 10 + 1;
+  if (longest->time_left > Duration::zero()) sentence += fmt::format(", at most {}s left", 10 * tens);
   return {.verdict = Verdict::no, .reason = "held", .sentence = sentence + ")"};
 }
 

@@ -16,20 +16,21 @@ struct FileSeen {
   int error_number = 0; // of stat(2)
   bool is_socket = false;
   std::uint64_t inode = 0;
+  dev_t device = 0;
 };
 
 FileSeen look_at(const std::string& path) {
   struct stat status {};
   if (stat(path.c_str(), &status) != 0) return {.error_number = errno};
-  return {0, S_ISSOCK(status.st_mode), status.st_ino};
+  return {0, S_ISSOCK(status.st_mode), status.st_ino, status.st_dev};
 }
 
 std::string_view last_component(std::string_view path) {
   return path.substr(path.rfind('/') + 1);
 }
 
-// The kernel tells the path as it was given to bind(2), which may be relative, and the file's inode, which
-// may be anywhere: both together mean the file.
+// The kernel tells the path as it was given to bind(2), which may be relative or in another mount namespace,
+// and the file's inode and device, whose number is not always that of stat(2).
 bool is_bound_to(const UnixSocket& socket, const Target& target, const FileSeen& file) {
   if (target.kind == Target::Kind::unix_abstract) {
     const std::string_view name = socket.name;
@@ -39,7 +40,8 @@ bool is_bound_to(const UnixSocket& socket, const Target& target, const FileSeen&
   if (file.error_number != 0) // it cannot be seen whether it is that file
     return file.error_number != ENOENT && socket.name == target.name;
   if (!socket.file_inode) return socket.name == target.name;
-  return *socket.file_inode == file.inode && (socket.name == target.name || file.is_socket);
+  return *socket.file_inode == file.inode &&
+         (socket.file_device == file.device || last_component(socket.name) == last_component(target.name));
 }
 
 std::string_view type_name(const UnixSocket& socket) {

@@ -14,7 +14,7 @@ NOT_PACKAGED = ("tests/machine/", "tests/bench/", "tests/lib/", "tests/run", "te
 
 def all_files():
     """The files of the source tree as they are now, committed or not; a tree without git is taken whole."""
-    listing = subprocess.run(["git", "-C", trees.ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+    listing = subprocess.run(["git", "-c", "safe.directory=*", "-C", trees.ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
                              capture_output=True, text=True, check=False)
     if listing.returncode == 0:
         names = listing.stdout.split("\0")

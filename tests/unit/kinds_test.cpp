@@ -2,6 +2,9 @@
 
 #include "catch.hpp"
 #include "checks/judges.hpp"
+#include "checks/status_ranges.hpp"
+#include "http.hpp"
+#include "quantity.hpp"
 
 #include <set>
 
@@ -51,6 +54,21 @@ TEST_CASE("no key of a kind hides one that every check takes") {
   for (const auto& kind : check_kinds())
     for (const char* common : {"when", "level", "attempts", "interval", "timeout", "description"})
       CHECK(kind.find_key(common) == nullptr);
+}
+
+TEST_CASE("a default is a value that would be taken") {
+  for (const auto& kind : check_kinds())
+    for (const auto& key : kind.keys)
+      if (!key.otherwise.empty() && key.judge != nullptr) CHECK(key.judge(key.otherwise) == "");
+}
+
+TEST_CASE("the defaults of http that are told are those that are used") {
+  const auto told = [](std::string_view key) { return find_check_kind("http")->find_key(key)->otherwise; };
+  const HttpRequest request;
+  CHECK(told("expect-status") == StatusRanges::success().text());
+  CHECK(parse_size(told("max-body")).value() == request.max_body);
+  CHECK(parse_boolean(told("insecure")).value() == request.insecure);
+  CHECK(parse_boolean(told("location")).value() == request.follow);
 }
 
 TEST_CASE("a URL is http or https with a host") {

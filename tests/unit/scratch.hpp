@@ -3,16 +3,15 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <stdexcept>
+#include <sstream>
 #include <string>
-#include <string_view>
 
-// A directory of a test's own, removed with everything in it.
+// A directory of its own for a test, removed at the end.
 class Scratch {
  public:
   Scratch() {
     std::string name = (std::filesystem::temp_directory_path() / "safe-deploy-test-XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
+    if (mkdtemp(name.data()) == nullptr) std::abort();
     path_ = name;
   }
   Scratch(const Scratch&) = delete;
@@ -22,15 +21,18 @@ class Scratch {
     std::filesystem::remove_all(path_, ignored);
   }
 
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-  [[nodiscard]] std::string operator/(std::string_view name) const { return (path_ / name).string(); }
+  [[nodiscard]] std::string operator/(const std::string& name) const { return (path_ / name).string(); }
+  [[nodiscard]] std::string path() const { return path_.string(); }
 
-  // Writes a file, and the directories that it needs.
-  std::string write(std::string_view name, std::string_view content) const {
-    const std::filesystem::path file = path_ / name;
-    std::filesystem::create_directories(file.parent_path());
-    std::ofstream(file, std::ios::binary) << content;
-    return file.string();
+  void write(const std::string& name, const std::string& content) const {
+    std::filesystem::create_directories((path_ / name).parent_path());
+    std::ofstream(path_ / name) << content;
+  }
+  [[nodiscard]] std::string read(const std::string& name) const {
+    std::ifstream file(path_ / name);
+    std::stringstream content;
+    content << file.rdbuf();
+    return content.str();
   }
 
  private:

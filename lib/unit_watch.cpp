@@ -1,0 +1,62 @@
+#include "unit_watch.hpp"
+
+#include <fmt/format.h>
+
+namespace safe_deploy {
+
+namespace {
+
+std::string how_it_went(const UnitState& unit) {
+  const std::string how = unit.how_main_ended();
+  return how.empty() ? unit.result : how;
+}
+
+bool runs(const UnitState& unit) {
+  return unit.active_state == "active" || unit.active_state == "activating" ||
+         unit.active_state == "reloading" || unit.active_state == "deactivating";
+}
+
+} // namespace
+
+UnitWatch::UnitWatch(std::string unit, std::unique_ptr<Bus> bus)
+    : unit_(std::move(unit)), bus_(std::move(bus)) {}
+
+Result<UnitWatch> UnitWatch::open(const std::string& unit) {
+  auto bus = Bus::open_system();
+  if (!bus) return forward_error(bus);
+  UnitWatch watch(unit, std::make_unique<Bus>(std::move(*bus)));
+  auto subscribed = watch.bus_->on_unit_changed(unit, [changed = watch.changed_.get()] { *changed = true; });
+  if (!subscribed) return forward_error(subscribed);
+  return watch;
+}
+
+std::optional<std::string> UnitWatch::look() {
+  if (!bus_->process()) return std::nullopt;
+  // A change that is told while systemd answers is no longer on the wire afterwards: it is looked for here.
+  while (std::exchange(*changed_, false)) {
+    auto now = bus_->unit(unit_);
+    if (!now) return std::nullopt;
+    if (auto reason = judge(before_ ? *before_ : *now, *now)) return reason;
+    before_ = std::move(*now);
+    if (!bus_->process()) return std::nullopt;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> UnitWatch::judge(const UnitState& before, const UnitState& now) {
+  const std::string& name = now.name;
+  if (now.load_state == "not-found") return fmt::format("there is no unit {}", name);
+  if (now.load_state != "loaded") return fmt::format("{} cannot be started: {}", name, now.load_state);
+  if (now.active_state == "failed" && !now.has_job)
+    return fmt::format("{} failed: {}", name, how_it_went(now));
+  // "auto-restart" and, since systemd 254, "auto-restart-queued".
+  const bool starts_again =
+      now.sub_state.starts_with("auto-restart") && !before.sub_state.starts_with("auto-restart");
+  if (starts_again || now.restarts > before.restarts)
+    return fmt::format("{} failed: {}; systemd starts it again", name, how_it_went(now));
+  if (now.active_state == "inactive" && runs(before) && !now.has_job)
+    return fmt::format("{} stopped: {}", name, how_it_went(now));
+  return std::nullopt;
+}
+
+} // namespace safe_deploy

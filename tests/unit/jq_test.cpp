@@ -1,0 +1,119 @@
+#include "jq.hpp"
+
+#include "catch.hpp"
+
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+
+using namespace safe_deploy;
+
+namespace {
+
+constexpr const char* health = R"({"status":"unhealthy","version":"v1","n":[1,{"a b":2}],"ok":false,
+  "services":{"redis":{"status":"disconnected"}}})";
+
+// What the filters say of `json`: empty if they are content.
+std::string said(std::vector<std::string> filters, std::string_view json = health) {
+  const auto jq = JqFilters::start(std::move(filters), {{"release", "v1"}, {"app", "demo"}});
+  const auto checked = jq->check(json);
+  return checked ? "" : checked.error().text();
+}
+
+std::string compile_error(std::vector<std::string> filters) {
+  const auto compiled = JqFilters::start(std::move(filters), {})->compiled();
+  REQUIRE_FALSE(compiled);
+  CHECK(compiled.error().outcome() == Outcome::usage);
+  return compiled.error().text();
+}
+
+} // namespace
+
+TEST_CASE("filters that give true are content") {
+  CHECK(said({".status == \"unhealthy\""}).empty());
+  CHECK(said({".version == $release", "$app == \"demo\"", "true, true"}).empty());
+  CHECK(said({"def f: .version; f == \"v1\" # a comment"}).empty());
+  CHECK(said({".n | length == 2"}).empty());
+}
+
+TEST_CASE("a comparison that fails is told with the value on its left") {
+  CHECK(said({".status == \"healthy\""}) == ".status == \"healthy\" gave false (it is \"unhealthy\")");
+  CHECK(said({".services.redis.status == \"connected\""}) ==
+        ".services.redis.status == \"connected\" gave false (it is \"disconnected\")");
+  CHECK(said({".n[1][\"a b\"] > 3"}) == ".n[1][\"a b\"] > 3 gave false (it is 2)");
+  CHECK(said({".nothing.there == 1"}) == ".nothing.there == 1 gave false (it is null)");
+  CHECK(said({".n[-3] == 1 or .\"version\" == $app"}) ==
+        ".n[-3] == 1 or .\"version\" == $app gave false (.n[-3] is null, .\"version\" is \"v1\")");
+}
+
+TEST_CASE("where the left side cannot be told, the result is") {
+  CHECK(said({".n | length > 5"}) == ".n | length > 5 gave false");
+  CHECK(said({".ok"}) == ".ok gave false");
+  CHECK(said({".n[] == 1"}) == ".n[] == 1 gave false");
+  CHECK(said({".version"}) == ".version gave \"v1\"");
+  CHECK(said({"\"\\(.version)\" == \"v2\""}) == "\"\\(.version)\" == \"v2\" gave false");
+}
+
+TEST_CASE("the first filter that is not content is told") {
+  CHECK(said({".version == \"v1\"", ".ok", ".nothing"}) == ".ok gave false");
+}
+
+TEST_CASE("a filter that gives nothing, or fails, is not content") {
+  CHECK(said({"empty"}) == "empty gave no result");
+  CHECK(said({"halt"}) == "halt gave no result");
+  CHECK(said({".status.x == 1"}) == ".status.x == 1 failed: Cannot index string with string \"x\"");
+  CHECK(said({"error(\"on purpose\")"}) == "error(\"on purpose\") failed: on purpose");
+  CHECK(said({"input"}).starts_with("input failed: "));
+}
+
+TEST_CASE("results without end are cut off") {
+  CHECK(said({"repeat(true)"}) == "repeat(true) gave more results than can be looked at");
+  CHECK(said({"range(infinite) | . < 3"}) == "range(infinite) | . < 3 gave false");
+}
+
+TEST_CASE("a filter says what it has to say only in its result") {
+  CHECK(said({"debug | true", ".ok == false"}).empty());
+}
+
+TEST_CASE("values are shown shortly and without control characters") {
+  const std::string text = said({".a == 1"}, R"({"a":")" + std::string(5000, 'x') + R"("})");
+  CHECK(text.size() < 200);
+  CHECK(said({".a == 1"}, R"({"a":"\u001b[31m"})") == ".a == 1 gave false (it is \"\\u001b[31m\")");
+}
+
+TEST_CASE("what is not one JSON value is told") {
+  for (const std::string& text : {std::string(), std::string("{"), std::string("1 2"), std::string("<html>"),
+                                  std::string("{\"a\":1,}"), std::string(20000, '[')}) {
+    INFO(text.substr(0, 20));
+    CHECK(said({"true"}, text).starts_with("the body is not JSON ("));
+    CHECK(said({"true"}, text).size() < 150);
+  }
+  CHECK_FALSE(said({".a == 1"}, std::string_view("{\"a\":\0001}", 8)).empty());
+}
+
+TEST_CASE("a filter that does not compile is named, with the reason") {
+  CHECK(compile_error({".status =="}) == "'.status ==': is not a jq filter (syntax error, unexpected $end)");
+  CHECK(compile_error({"true", "foo + 1"}).find("'foo + 1': is not a jq filter (foo/0 is not defined") == 0);
+  CHECK(compile_error({"$other"}).find("$other is not defined") != std::string::npos);
+  CHECK(compile_error({".a)or(.b"}).find("'.a)or(.b'") == 0);
+  CHECK(compile_error({".a; .b"}).find("'.a; .b'") == 0);
+  CHECK(compile_error({"import \"x\" as x; true"}).find("module not found") != std::string::npos);
+  CHECK(compile_error({""}).find("''") == 0);
+  CHECK(compile_error({"# nothing"}).find("'# nothing'") == 0);
+}
+
+TEST_CASE("who waits for something else is told at once that a filter does not compile") {
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::optional<std::string> told;
+  const auto jq = JqFilters::start({"("}, {}, [&](const Error& error) {
+    const std::lock_guard lock(mutex);
+    told = error.text();
+    changed.notify_all();
+  });
+  std::unique_lock lock(mutex);
+  changed.wait(lock, [&] { return told.has_value(); });
+  CHECK(told->starts_with("'('"));
+  lock.unlock();
+  CHECK_FALSE(jq->compiled());
+}

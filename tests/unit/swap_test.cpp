@@ -1,0 +1,282 @@
+#include "swap.hpp"
+
+#include "catch.hpp"
+#include "ledger.hpp"
+#include "releases.hpp"
+#include "scratch.hpp"
+
+using namespace safe_deploy;
+namespace fs = std::filesystem;
+
+namespace {
+
+// An app with releases beside each other below `releases`.
+struct Host {
+  explicit Host(const std::vector<std::string>& names) {
+    config.app = "app";
+    config.file = "app.conf";
+    config.link = scratch / "current";
+    config.releases = scratch / "releases";
+    fs::create_directory(config.releases);
+    for (const auto& name : names) add(name);
+    places = {scratch / "state", scratch / "run"};
+  }
+  void add(const std::string& name) const { fs::create_directory(fs::path(config.releases) / name); }
+  [[nodiscard]] State state() const { return Ledger::read(places.state_dir, "app").value(); }
+  [[nodiscard]] std::string current() const { return fs::canonical(config.link).filename().string(); }
+  [[nodiscard]] std::string previous() const {
+    return fs::canonical(previous_link(config)).filename().string();
+  }
+
+  template <class Step>
+  void step(Step step) const {
+    auto change = Ledger::Change::begin(places.state_dir, "app");
+    REQUIRE(change);
+    REQUIRE(change->commit(step(change->state(), Moment::now())));
+  }
+  void pass() const {
+    step([](State& s, const Moment& now) { return step::passed(s, false, now); });
+  }
+  void deploy(const std::string& release) const {
+    REQUIRE(swap_to_release(config, places, {.release = release}));
+    pass();
+  }
+  void request(const std::string& name, const std::string& text) const {
+    fs::create_directories(scratch / "run/app");
+    fs::create_symlink(text, scratch / ("run/app/" + name));
+  }
+
+  Scratch scratch;
+  Config config;
+  Places places;
+};
+
+Outcome outcome_of(const Result<Moved>& moved) {
+  REQUIRE_FALSE(moved);
+  return moved.error().outcome();
+}
+
+} // namespace
+
+TEST_CASE("the newest release is the last in version order, never by time") {
+  Host host({"v1.10.0", "v1.9.0", "v1.2.0", ".hidden", "v2.0.partial", "v3.tmp"});
+  host.scratch.write("releases/v9", "a file is no release");
+  fs::create_symlink("v1.9.0", host.scratch / "releases/v8");
+  REQUIRE(swap_to_release(host.config, host.places, {}));
+  CHECK(host.current() == "v1.10.0");
+  CHECK(host.state().phase == Phase::swapped);
+}
+
+TEST_CASE("previous is what ran well before") {
+  const Host host({"v1", "v2", "v3"});
+  host.deploy("v1");
+  CHECK_FALSE(fs::exists(previous_link(host.config)));
+  host.deploy("v2");
+  CHECK(host.previous() == "v1");
+  REQUIRE(swap_to_release(host.config, host.places, {.release = "v3"}));
+  CHECK(host.previous() == "v2");
+  REQUIRE(roll_back(host.config, host.places, {}));
+  host.pass();
+  CHECK(host.current() == "v2");
+  CHECK(host.state().is("v3", Mark::bad));
+}
+
+TEST_CASE("a bad release is not deployed again by itself, and by name only with force") {
+  const Host host({"v1", "v2"});
+  host.deploy("v1");
+  REQUIRE(swap_to_release(host.config, host.places, {}));
+  REQUIRE(roll_back(host.config, host.places, {}));
+  host.pass();
+  const auto again = swap_to_release(host.config, host.places, {});
+  REQUIRE(again);
+  CHECK_FALSE(again->changed);
+  CHECK(outcome_of(swap_to_release(host.config, host.places, {.release = "v2"})) == Outcome::no);
+  REQUIRE(swap_to_release(host.config, host.places, {.release = "v2", .force = true}));
+  CHECK(host.current() == "v2");
+}
+
+TEST_CASE("an incomplete release is passed over, and refused by name") {
+  Host host({"v1", "v2"});
+  host.config.require = {"bin/server"};
+  host.scratch.write("releases/v1/bin/server", "#!");
+  REQUIRE(swap_to_release(host.config, host.places, {}));
+  CHECK(host.current() == "v1");
+  host.pass();
+  CHECK(outcome_of(swap_to_release(host.config, host.places, {.release = "v2"})) == Outcome::no);
+}
+
+TEST_CASE("what leads out of a release does not make it complete") {
+  Host host({"v1"});
+  host.config.require = {"server"};
+  fs::create_symlink("/etc/passwd", host.scratch / "releases/v1/server");
+  CHECK(outcome_of(swap_to_release(host.config, host.places, {})) == Outcome::no);
+}
+
+TEST_CASE("with nothing to deploy nothing is touched") {
+  const Host host({});
+  CHECK(outcome_of(swap_to_release(host.config, host.places, {})) == Outcome::no);
+  CHECK_FALSE(fs::exists(host.scratch / "state/app/state.json"));
+  CHECK_FALSE(fs::is_symlink(host.config.link));
+}
+
+TEST_CASE("a second deploy while one is under way is busy") {
+  const Host host({"v1", "v2"});
+  REQUIRE(swap_to_release(host.config, host.places, {.release = "v1"}));
+  CHECK(outcome_of(swap_to_release(host.config, host.places, {.release = "v2"})) == Outcome::busy);
+  CHECK(host.current() == "v1");
+}
+
+TEST_CASE("a request names the release, and is gone after it") {
+  const Host host({"v1", "v2"});
+  host.request("next", "v1");
+  REQUIRE(swap_to_release(host.config, host.places, {}));
+  CHECK(host.current() == "v1");
+  CHECK_FALSE(fs::is_symlink(host.scratch / "run/app/next"));
+}
+
+TEST_CASE("a hostile request is refused") {
+  for (const char* text : {"../../etc", "/etc", "..", "-f", "v1\nv2"}) {
+    const Host host({"v1"});
+    host.request("next", text);
+    CHECK(outcome_of(swap_to_release(host.config, host.places, {})) == Outcome::no);
+    CHECK_FALSE(fs::is_symlink(host.config.link));
+  }
+}
+
+TEST_CASE("a link that is a directory is refused before anything is recorded") {
+  const Host host({"v1"});
+  fs::create_directory(host.config.link);
+  CHECK(outcome_of(swap_to_release(host.config, host.places, {})) == Outcome::no);
+  CHECK(fs::is_empty(host.config.link));
+  CHECK(host.state().phase == Phase::idle);
+}
+
+TEST_CASE("a rollback without a good release touches nothing") {
+  const Host host({"v1", "v2"});
+  REQUIRE(swap_to_release(host.config, host.places, {.release = "v1"}));
+  CHECK(outcome_of(roll_back(host.config, host.places, {})) == Outcome::no);
+  CHECK(host.current() == "v1");
+  CHECK(host.state().phase == Phase::swapped);
+}
+
+TEST_CASE("a rollback of a good release that nobody asked for changes nothing") {
+  const Host host({"v1", "v2"});
+  host.deploy("v1");
+  host.deploy("v2");
+  const auto moved = roll_back(host.config, host.places, {});
+  REQUIRE(moved);
+  CHECK_FALSE(moved->changed);
+  REQUIRE(roll_back(host.config, host.places, {.release = {}, .reason = "slow"}));
+  CHECK(host.current() == "v1");
+  CHECK(host.state().releases.at("v2").reason == "slow");
+}
+
+TEST_CASE("a rollback goes by itself to good releases only, by name to any") {
+  const Host host({"v1", "v2", "v3", "v4"});
+  host.deploy("v1");
+  host.step([](State& s, const Moment& now) { return step::mark(s, "v3", Mark::bad, "", now); });
+  REQUIRE(swap_to_release(host.config, host.places, {.release = "v4"}));
+  REQUIRE(roll_back(host.config, host.places, {}));
+  host.pass();
+  CHECK(host.current() == "v1");
+  REQUIRE(roll_back(host.config, host.places, {.release = "v2", .reason = ""}));
+  CHECK(host.current() == "v2");
+}
+
+TEST_CASE("an irreversible release is not rolled back by itself") {
+  const Host host({"v1", "v2"});
+  host.deploy("v1");
+  host.scratch.write("releases/v2/.irreversible", "");
+  REQUIRE(swap_to_release(host.config, host.places, {}));
+  CHECK(outcome_of(roll_back(host.config, host.places, {})) == Outcome::no);
+  CHECK(host.current() == "v2");
+}
+
+TEST_CASE("a swap that a crash cut short is as if it had not begun") {
+  for (const bool link_moved : {false, true}) {
+    const Host host({"v1", "v2"});
+    host.deploy("v1");
+    host.step([](State& s, const Moment& now) { return step::intend(s, "v2", "v1", now); });
+    if (link_moved) REQUIRE(point_link(host.config.link, "releases/v2", false));
+    REQUIRE(reconcile(host.config, host.places));
+    CHECK(host.current() == "v1");
+    CHECK(host.state().phase == Phase::idle);
+    CHECK_FALSE(host.state().verdict("v2"));
+    CHECK_FALSE(reconcile(host.config, host.places)->changed);
+  }
+}
+
+TEST_CASE("the first swap of all that was cut short leaves no link") {
+  const Host host({"v1"});
+  host.step([](State& s, const Moment& now) { return step::intend(s, "v1", "", now); });
+  REQUIRE(point_link(host.config.link, "releases/v1", false));
+  REQUIRE(reconcile(host.config, host.places));
+  CHECK_FALSE(fs::is_symlink(host.config.link));
+}
+
+TEST_CASE("a reboot in a deploy or a rollback leads back to the last good release, without a verdict") {
+  const Host host({"v1", "v2"});
+  host.deploy("v1");
+  REQUIRE(swap_to_release(host.config, host.places, {}));
+  REQUIRE(reconcile(host.config, host.places));
+  CHECK(host.current() == "v1");
+  CHECK(host.state().phase == Phase::idle);
+  CHECK(host.state().last.outcome == "interrupted");
+  CHECK_FALSE(host.state().verdict("v2"));
+
+  REQUIRE(swap_to_release(host.config, host.places, {}));
+  host.step([](State& s, const Moment& now) { return step::roll_back(s, "v2", "v1", "503", now); });
+  REQUIRE(reconcile(host.config, host.places));
+  CHECK(host.current() == "v1");
+  CHECK(host.state().is("v2", Mark::bad));
+}
+
+TEST_CASE("a reboot in the first deploy of all is stuck: there is nowhere to go back to") {
+  const Host host({"v1"});
+  REQUIRE(swap_to_release(host.config, host.places, {}));
+  REQUIRE(reconcile(host.config, host.places));
+  CHECK(host.state().phase == Phase::stuck);
+}
+
+TEST_CASE("links keep their style: relative, or absolute where they were absolute") {
+  const Host host({"v1", "v2"});
+  host.deploy("v1");
+  CHECK(read_link(host.config.link).value() == "releases/v1");
+  REQUIRE(point_link(host.config.link, host.config.releases + "/v1", false));
+  REQUIRE(swap_to_release(host.config, host.places, {}));
+  CHECK(read_link(host.config.link).value() == host.config.releases + "/v2");
+}
+
+TEST_CASE("releases may lie beside the link") {
+  Host host({});
+  host.config.releases = host.scratch.path();
+  host.config.pattern = "dist.*";
+  fs::create_directory(host.scratch / "dist.20260203-123600");
+  fs::create_directory(host.scratch / "dist.20260203-151116");
+  fs::create_directory(host.scratch / "other");
+  REQUIRE(swap_to_release(host.config, host.places, {}));
+  CHECK(read_link(host.config.link).value() == "dist.20260203-151116");
+}
+
+TEST_CASE("outdated is what a deploy would change, or has to refuse") {
+  const Host host({"v1"});
+  CHECK(is_outdated(host.config, host.places).value());
+  host.deploy("v1");
+  CHECK_FALSE(is_outdated(host.config, host.places).value());
+  host.add("v2");
+  CHECK(is_outdated(host.config, host.places).value());
+  host.request("next", "v1");
+  CHECK_FALSE(is_outdated(host.config, host.places).value());
+}
+
+TEST_CASE("a rollback is due while a candidate is live or one was asked for") {
+  const Host host({"v1", "v2"});
+  host.deploy("v1");
+  CHECK_FALSE(is_rollback_due(host.places, "app").value());
+  REQUIRE(swap_to_release(host.config, host.places, {}));
+  CHECK(is_rollback_due(host.places, "app").value());
+  host.pass();
+  CHECK_FALSE(is_rollback_due(host.places, "app").value());
+  host.request("rollback", "v1");
+  CHECK(is_rollback_due(host.places, "app").value());
+}

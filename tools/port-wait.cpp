@@ -1,0 +1,374 @@
+#include "app.hpp"
+#include "checks/port_check.hpp"
+#include "message_ids.hpp"
+#include "options.hpp"
+#include "policy.hpp"
+#include "process.hpp"
+#include "quantity.hpp"
+#include "unit_watch.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <set>
+
+using namespace safe_deploy;
+
+namespace {
+
+constexpr Option options[] = {
+    {0, "listening", "", "wait until somebody listens there (default)"},
+    {0, "free", "", "wait until a server that sets SO_REUSEADDR can bind"},
+    {0, "strict", "", "the same for one that does not: no TIME_WAIT is left"},
+    {0, "all", "", "wait for all targets (default)"},
+    {0, "any", "", "wait for one of the targets"},
+    {0, "unit", "UNIT", "it must be UNIT that listens; another one is a no at once"},
+    {0, "pid", "PID", "give up when this process ends (default $MAINPID; 0: none)"},
+    {'t', "timeout", "TIME", "how long to wait (default 30s; 0: for ever)"},
+    {'i', "interval", "TIME", "longest pause between connections (default 1s)"},
+    {'4', "ipv4", "", "IPv4 only"},
+    {'6', "ipv6", "", "IPv6 only"},
+    {0, "connect", "", "really connect, also to this machine"},
+    {'v', "verbose", "", "say how it was found out"},
+    json_option,
+    quiet_option,
+    app_option,
+    config_dir_option,
+};
+
+constexpr ToolDescription tool{
+    .name = "port-wait",
+    .usage = "[OPTIONS] TARGET... [-- COMMAND...]\n       port-wait [OPTIONS] --app NAME [-- COMMAND...]",
+    .summary = "Wait until a port is listened on, or free.",
+    .options = options,
+    .epilogue =
+        "TARGET: PORT, HOST:PORT, [V6]:PORT, udp:PORT, udp:HOST:PORT, unix:PATH, unix:@NAME.\n"
+        "Ports of this machine are looked at, not connected to.\n"
+        "Exit status: 0 yes, 1 no, 2 usage, 71 system error, 78 wrong configuration,\n"
+        "124 timed out; with COMMAND and a yes, that of COMMAND.\n",
+    .takes_command = true};
+
+// What the command line and the configuration ask for.
+struct Request {
+  std::vector<PortQuestion> questions;
+  bool any = false;
+  Duration timeout = std::chrono::seconds(30);
+  Duration interval = std::chrono::seconds(1);
+  std::string unit; // watched while waiting
+  pid_t pid = 0;
+};
+
+Result<void> refuse_together(const CommandLine& line, const char* one, const char* other) {
+  if (line.has(one) && line.has(other))
+    return fail(Outcome::usage, fmt::format("--{}", one), fmt::format("does not go with --{}", other));
+  return {};
+}
+
+Result<void> check_options(const CommandLine& line) {
+  constexpr std::pair<const char*, const char*> excluded[] = {
+      {"listening", "free"}, {"listening", "strict"}, {"all", "any"},      {"ipv4", "ipv6"},
+      {"unit", "free"},      {"unit", "strict"},      {"unit", "connect"}, {"strict", "connect"},
+  };
+  for (const auto& [one, other] : excluded)
+    if (auto refused = refuse_together(line, one, other); !refused) return refused;
+  if (line.has("json") && !line.command.empty())
+    return fail(Outcome::usage, "--json", "does not go with a command, whose output it would mix with");
+  if (line.has("app") && !line.arguments.empty())
+    return fail(Outcome::usage, line.arguments[0], "no TARGET is needed with --app");
+  if (!line.has("app") && line.arguments.empty()) return fail(Outcome::usage, "", "TARGET is needed");
+  return {};
+}
+
+// A remote target leaves less to be asked for: all that cannot be answered is refused before any waiting.
+Result<void> check_target(const Target& target, const PortQuestion& question, const CommandLine& line) {
+  if (auto family = check_family(target, question.family); !family) return family;
+  if (target.protocol == Protocol::udp && question.connect)
+    return fail(Outcome::usage, target.text, "UDP has no connections (--connect)");
+  if (target.kind != Target::Kind::address || is_local(target.address)) return {};
+  if (target.protocol == Protocol::udp)
+    return fail(Outcome::usage, target.text, "a UDP port of another machine cannot be seen from here");
+  for (const char* option : {"unit", "strict"})
+    if (line.has(option))
+      return fail(Outcome::usage, target.text, fmt::format("is not of this machine (--{})", option));
+  return {};
+}
+
+Result<pid_t> read_pid(const CommandLine& line, bool free) {
+  // Who waits for a port to become free waits for the end of whoever has it.
+  const char* main_pid = free ? nullptr : std::getenv("MAINPID");
+  const std::string text = line.value("pid", main_pid != nullptr && *main_pid != 0 ? main_pid : "0");
+  constexpr std::uint64_t most = 1U << 22U; // PID_MAX_LIMIT, proc(5)
+  auto pid = parse_count(text, 0, most);
+  if (!pid) return forward_error(pid);
+  return static_cast<pid_t>(*pid);
+}
+
+Result<void> read_durations(const CommandLine& line, Request& request) {
+  for (const auto& [option, to] : {std::pair("timeout", &request.timeout), {"interval", &request.interval}}) {
+    if (!line.has(option)) continue;
+    auto value = parse_duration(line.value(option));
+    if (!value) return forward_error(value);
+    *to = *value;
+  }
+  if (request.interval <= Duration::zero())
+    return fail(Outcome::usage, line.value("interval"), "the interval must be longer than nothing");
+  return {};
+}
+
+PortQuestion common_question(const CommandLine& line) {
+  PortQuestion question;
+  question.family = line.has("ipv4") ? Family::v4 : line.has("ipv6") ? Family::v6 : Family::any;
+  question.strict = line.has("strict");
+  question.free = line.has("free") || question.strict;
+  question.connect = line.has("connect");
+  if (line.has("unit")) question.unit = service_name(line.value("unit"));
+  return question;
+}
+
+// The app's port. While its unit starts, systemd may hold the port for it already.
+Result<Request> read_app_request(const CommandLine& line, Reporter& report) {
+  auto app = load_app(line, line.value("app"), report);
+  if (!app) return forward_error(app);
+  Request request;
+  PortQuestion question = common_question(line);
+  request.timeout = question.free ? app->config.free_timeout : app->config.health_timeout;
+  if (question.free) {
+    question.spare_unit = app->config.unit;
+    question.spare_sockets_only = true;
+  } else if (question.unit.empty() && !question.connect) {
+    question.unit = app->config.unit;
+  }
+  request.unit = question.unit;
+  if (app->config.listen.empty()) return request; // nothing to wait for
+  auto target = parse_target(app->config.listen);
+  if (!target) return fail(Outcome::bad_config, app->config.file, target.error().text());
+  question.target = std::move(*target);
+  request.questions.push_back(std::move(question));
+  return request;
+}
+
+Result<Request> read_request(const CommandLine& line, Reporter& report) {
+  if (auto checked = check_options(line); !checked) return forward_error(checked);
+  Request request;
+  if (line.has("app")) {
+    auto of_app = read_app_request(line, report);
+    if (!of_app) return of_app;
+    request = std::move(*of_app);
+  }
+  const PortQuestion common = common_question(line);
+  if (auto read = read_durations(line, request); !read) return forward_error(read);
+  auto pid = read_pid(line, common.free);
+  if (!pid) return forward_error(pid);
+  request.pid = *pid;
+  request.any = line.has("any");
+  if (!common.unit.empty()) request.unit = common.unit;
+  for (const auto& argument : line.arguments) {
+    auto target = parse_target(argument);
+    if (!target) return forward_error(target);
+    if (auto checked = check_target(*target, common, line); !checked) return forward_error(checked);
+    request.questions.push_back(common);
+    request.questions.back().target = std::move(*target);
+  }
+  return request;
+}
+
+using Checks = std::vector<std::shared_ptr<PortCheck>>;
+
+// The first few of what was not answered as wished, for the one line that says why.
+std::string unanswered(const Waited& waited) {
+  constexpr std::size_t most = 3;
+  std::string text;
+  std::size_t count = 0;
+  for (const auto& asking : waited.answers) {
+    if (asking.answer.good()) continue;
+    if (++count <= most) text += (text.empty() ? "" : "; ") + asking.answer.sentence;
+  }
+  if (count > most) text += fmt::format("; and {} more", count - most);
+  return text;
+}
+
+struct Conclusion {
+  int code;
+  const char* word; // for --json
+  std::string text;
+};
+
+Conclusion conclude(const Waited& waited, const std::optional<Process>& process) {
+  using End = Waited::End;
+  switch (waited.end) {
+    case End::yes:
+      return {0, "yes", ""};
+    case End::timed_out:
+      return {static_cast<int>(Outcome::timed_out), "timeout",
+              fmt::format("{}; waited {}", unanswered(waited), format_duration(waited.elapsed))};
+    case End::process_ended:
+      return {static_cast<int>(Outcome::no), "process-ended",
+              fmt::format("process {} {}; {}", process ? process->pid() : 0,
+                          process ? process->how_it_ended() : "is gone", unanswered(waited))};
+    case End::told:
+      return {static_cast<int>(Outcome::no), "unit-ended",
+              fmt::format("{}; {}", waited.told, unanswered(waited))};
+    case End::signalled:
+      return {128 + waited.signal, "signal",
+              fmt::format("stopped by SIG{}; {}", sigabbrev_np(waited.signal), unanswered(waited))};
+    case End::gave_up:
+    case End::fell:
+      break;
+  }
+  return {static_cast<int>(Outcome::no), "no", waited.answers[waited.decisive].answer.sentence};
+}
+
+nlohmann::ordered_json to_json(const PortHolder& holder) {
+  nlohmann::ordered_json object{{"state", holder.state}, {"uid", holder.holder.uid}};
+  if (holder.holder.pid != 0) {
+    object["pid"] = holder.holder.pid;
+    object["command"] = holder.holder.command;
+  }
+  if (!holder.holder.unit.empty()) object["unit"] = holder.holder.unit;
+  if (!holder.holder.user_unit.empty()) object["user-unit"] = holder.holder.user_unit;
+  if (!holder.holder.unknown.empty()) object["unknown"] = holder.holder.unknown;
+  return object;
+}
+
+void print_json(const Waited& waited, const Conclusion& conclusion, const Checks& checks) {
+  nlohmann::ordered_json targets = nlohmann::ordered_json::array();
+  for (std::size_t i = 0; i < waited.answers.size(); ++i) {
+    const Asking& asking = waited.answers[i];
+    nlohmann::ordered_json target{{"target", asking.name},
+                                  {"ok", asking.answer.good()},
+                                  {"reason", asking.answer.reason},
+                                  {"message", asking.answer.sentence}};
+    if (const auto holder = checks[i]->holder()) target["holder"] = to_json(*holder);
+    targets.push_back(std::move(target));
+  }
+  const nlohmann::ordered_json object{{"outcome", conclusion.word},
+                                      {"message", conclusion.text},
+                                      {"elapsed", std::chrono::duration<double>(waited.elapsed).count()},
+                                      {"targets", std::move(targets)}};
+  fmt::print("{}\n", object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+}
+
+// Shows how far the wait is: a live line on a terminal, elsewhere a line when an answer changes.
+class Progress {
+ public:
+  Progress(Reporter& report, const Checks& checks) : report_(report), checks_(checks) {}
+
+  void on_answer(const Asking& last, Duration elapsed) {
+    if (last.answer.good()) return;
+    last_ = last.answer.sentence;
+    if (report_.on_terminal())
+      show(elapsed);
+    else
+      report_.say(Priority::info, last_);
+  }
+
+  void show(Duration elapsed) {
+    report_.live(
+        fmt::format("[{}] {}", format_duration(std::chrono::floor<std::chrono::seconds>(elapsed)), last_));
+  }
+
+  // What stood in the way of looking, once each.
+  void tell_limitations() {
+    for (const auto& check : checks_) {
+      const std::string limitation = check->limitation();
+      if (!limitation.empty() && told_.insert(limitation).second) report_.say(Priority::info, limitation);
+    }
+  }
+
+ private:
+  Reporter& report_;
+  const Checks& checks_;
+  std::string last_;
+  std::set<std::string> told_;
+};
+
+UntilYes make_wait(const Request& request, const Checks& checks) {
+  UntilYes wait;
+  for (std::size_t i = 0; i < checks.size(); ++i)
+    wait.checks.push_back(
+        {.name = request.questions[i].target.text, .check = checks[i], .interval = request.interval});
+  wait.any = request.any;
+  wait.deadline = Deadline::after(request.timeout);
+  wait.longest_pause = request.interval;
+  wait.first_pause = std::min<Duration>(wait.first_pause, request.interval);
+  // Nothing tells that somebody began to listen; that a port was given back is told (but for unix sockets and
+  // TIME_WAIT).
+  const bool by_events =
+      std::all_of(request.questions.begin(), request.questions.end(),
+                  [](const PortQuestion& question) { return question.free && !question.target.is_unix(); });
+  wait.instant_pause = by_events ? std::chrono::milliseconds(25) : std::chrono::milliseconds(3);
+  wait.pid = request.pid;
+  return wait;
+}
+
+// With a command, standard output is the command's alone.
+void print_answer(const Waited& waited, const CommandLine& line, Reporter& report) {
+  for (const auto& asking : waited.answers) {
+    if (!asking.answer.good()) continue;
+    if (!line.command.empty())
+      report.say(Priority::info, asking.answer.sentence);
+    else if (!line.has("quiet"))
+      fmt::print("{}\n", asking.answer.sentence);
+  }
+}
+
+Result<int> finish(const Waited& waited, const Conclusion& conclusion, const CommandLine& line,
+                   const Checks& checks, Reporter& report) {
+  report.wipe_live();
+  if (line.has("json")) print_json(waited, conclusion, checks);
+  if (conclusion.code != 0) {
+    const bool held = std::any_of(waited.answers.begin(), waited.answers.end(),
+                                  [](const Asking& asking) { return asking.answer.reason == "held"; });
+    report.say(Priority::error, conclusion.text, held ? message_port_held : MessageId());
+    return conclusion.code;
+  }
+  if (!line.has("json")) print_answer(waited, line, report);
+  return line.command.empty() ? 0 : become(line.command, report);
+}
+
+Result<int> run(const CommandLine& line, Reporter& report) {
+  auto request = read_request(line, report);
+  if (!request) return forward_error(request);
+  const auto sockets = std::make_shared<Sockets>();
+  Checks checks;
+  for (const auto& question : request->questions) checks.push_back(make_port_check(question, sockets));
+
+  UntilYes wait = make_wait(*request, checks);
+  // Our own hold on the process tells how it ended.
+  std::optional<Process> process;
+  if (request->pid != 0) {
+    auto opened = Process::open(request->pid);
+    if (!opened) return forward_error(opened);
+    process.emplace(std::move(*opened));
+  }
+  std::optional<UnitWatch> watch;
+  if (!request->unit.empty()) {
+    auto opened = UnitWatch::open(request->unit);
+    if (!opened && line.has("verbose"))
+      report.say(Priority::info, fmt::format("{} is not watched: {}", request->unit, opened.error().text()));
+    if (opened) {
+      watch.emplace(std::move(*opened));
+      wait.extra_fd = watch->fd();
+      wait.on_extra = [&watch] { return watch->look(); };
+    }
+  }
+  Progress progress(report, checks);
+  wait.on_answer = [&progress](const Asking& last, Duration elapsed) { progress.on_answer(last, elapsed); };
+  if (report.on_terminal()) {
+    wait.on_tick = [&progress](Duration elapsed) { progress.show(elapsed); };
+    wait.tick = std::chrono::seconds(1);
+  }
+  auto waited = wait_until_yes(std::move(wait));
+  if (!waited) return forward_error(waited);
+  if (line.has("verbose")) progress.tell_limitations();
+  return finish(*waited, conclude(*waited, process), line, checks, report);
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+  return run_tool(argc, argv, tool, run);
+}
