@@ -446,7 +446,8 @@ HttpResult HttpClient::request(const Deadline& deadline) {
   const CURLcode code = curl_easy_perform(handle.easy.get());
   if (code != CURLE_OK && !handle.response.body_cut) {
     HttpFailure failure = handle.failure(code, *request_, allowed);
-    failure.answered = handle.is_connected();
+    failure.answered =
+        handle.is_connected() || (!request_->unix_socket.empty() && failure.fault != HttpFault::refused);
     return failure;
   }
   handle.note_ends();

@@ -61,12 +61,12 @@ TEST_CASE("a URL tells its host and port") {
 TEST_CASE("what is not an HTTP URL is a usage error") {
   for (const char* text :
        {"", "127.0.0.1:80", "/health", "ftp://x/", "file:///etc/passwd", "http://", "http://x:0/",
-        "http://x:99999/", "http://a b/", "http://x\n/", "http://user:secret@x/", "javascript:alert(1)"}) {
+        "http://x:99999/", "http://a b/", "http://x\n/", "http://user:hunter2@x/", "javascript:alert(1)"}) {
     INFO(text);
     const auto url = parse_url(text);
     REQUIRE_FALSE(url);
     CHECK(url.error().outcome() == Outcome::usage);
-    CHECK(url.error().text().find("secret") == std::string::npos);
+    CHECK(url.error().text().find("hunter2") == std::string::npos);
   }
 }
 

@@ -1,0 +1,96 @@
+"""Runs the built tools as a user would: arguments in; stdout, stderr and exit status out.
+
+TOOLS in the environment is the directory of the built tools.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+TOOLS = Path(os.environ["TOOLS"])
+
+
+class Result:
+    def __init__(self, done):
+        self.status = done.returncode
+        self.out = done.stdout
+        self.err = done.stderr
+
+    def __repr__(self):
+        return f"status {self.status}\nstdout: {self.out!r}\nstderr: {self.err!r}"
+
+
+def run(tool, *arguments, timeout=20, **options):
+    """Runs a tool to its end. It must not need more than `timeout` seconds."""
+    return Result(
+        subprocess.run(
+            [TOOLS / tool, *map(str, arguments)],
+            capture_output=True,
+            text=options.pop("text", True),
+            errors=options.pop("errors", "backslashreplace"),
+            stdin=subprocess.DEVNULL,
+            timeout=timeout,
+            check=False,
+            **options,
+        )
+    )
+
+
+class CliTest(unittest.TestCase):
+    def setUp(self):
+        self.scratch = Path(tempfile.mkdtemp(prefix="safe-deploy-cli-"))
+        self.addCleanup(shutil.rmtree, self.scratch, ignore_errors=True)
+
+    def check(self, result, status, out=None, err=None):
+        """The exit status, and what stdout and stderr must contain ("" for nothing at all)."""
+        self.assertEqual(result.status, status, result)
+        for stream, wanted in ((result.out, out), (result.err, err)):
+            if wanted == "":
+                self.assertEqual(stream, "", result)
+            elif wanted is not None:
+                self.assertIn(wanted, stream, result)
+        return result
+
+    def one_line(self, result, status, err):
+        """An error is one clear line (and for wrong usage the hint at --help)."""
+        self.check(result, status, err=err)
+        lines = [line for line in result.err.splitlines() if "--help" not in line]
+        self.assertEqual(len(lines), 1, result)
+
+
+class AppTest(CliTest):
+    """With an app `demo` and its releases in directories of its own."""
+
+    def setUp(self):
+        super().setUp()
+        for name in ("etc", "state", "run", "srv/releases"):
+            (self.scratch / name).mkdir(parents=True)
+        self.link = self.scratch / "srv/current"
+        self.releases = self.scratch / "srv/releases"
+        self.environment = dict(
+            os.environ,
+            SAFE_DEPLOY_CONFIG_DIR=str(self.scratch / "etc"),
+            SAFE_DEPLOY_STATE_DIR=str(self.scratch / "state"),
+            SAFE_DEPLOY_RUN_DIR=str(self.scratch / "run"),
+        )
+        self.configure(f"[app]\nlink = {self.link}\nreleases = {self.releases}\n")
+
+    def configure(self, text, name="demo"):
+        (self.scratch / f"etc/{name}.conf").write_text(text)
+
+    def release(self, *names):
+        for name in names:
+            (self.releases / name).mkdir()
+
+    def tool(self, name, *arguments, **options):
+        return run(name, *arguments, env=self.environment, **options)
+
+    def deploy(self, release):
+        self.check(self.tool("atomic-link", "--app", "demo", release), 0)
+        self.check(self.tool("release-mark", "--app", "demo", "passed"), 0)
+
+    def current(self):
+        return self.link.resolve().name
