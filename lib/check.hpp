@@ -51,6 +51,10 @@ class Check {
   // millisecond.
   [[nodiscard]] virtual bool instant() const { return false; }
 
+  // An instant check that must say yes before it is worth asking this one, such as "somebody listens there";
+  // nullptr if there is none.
+  [[nodiscard]] virtual std::shared_ptr<Check> gate() { return nullptr; }
+
   // A descriptor that becomes readable when asking again may give another answer, or -1. ask() drains it.
   [[nodiscard]] virtual int wake_fd() const { return -1; }
 };

@@ -1,12 +1,12 @@
 #include "ledger.hpp"
 
 #include "file.hpp"
+#include "json.hpp"
 #include "name.hpp"
 
 #include <fcntl.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 #include <sys/file.h>
 #include <sys/stat.h>
 
@@ -17,17 +17,11 @@ namespace safe_deploy {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 constexpr int format_version = 1;
 constexpr std::size_t state_limit = 16U << 20U;
 constexpr std::size_t history_limit = 256U << 20U;
 const std::string state_file = "state.json";
 const std::string history_file = "history.jsonl";
-
-std::string dump(const Json& json, int indent = -1) {
-  return json.dump(indent, ' ', false, Json::error_handler_t::replace);
-}
 
 Json moment_to_json(const Moment& moment) {
   return {{"at", moment.at}, {"boot", moment.boot}, {"monotonic", moment.monotonic}};
@@ -80,7 +74,7 @@ void read_releases(const Json& releases, State& state) {
 }
 
 Result<State> parse_state(const std::string& text, const std::string& shown) {
-  const Json json = Json::parse(text, nullptr, false);
+  const Json json = parse_json(text);
   if (!json.is_object()) return fail(Outcome::no, shown, "is not a state file");
   const auto format = json.find("format");
   if (format == json.end() || !format->is_number_integer())
@@ -150,7 +144,7 @@ Moment Moment::now() {
 }
 
 std::string state_to_json(const std::string& app, const State& state) {
-  return dump(to_json(app, state));
+  return to_text(to_json(app, state));
 }
 
 Result<State> Ledger::read(const std::string& state_dir, const std::string& app) {
@@ -221,11 +215,11 @@ Result<void> Ledger::Change::commit(const Result<Transition>& transition) {
   line["phase"] = phase_name(state_.phase);
   line["deploy"] = state_.last.number;
   if (auto appended = append_line_at(directory_.get(), history_file,
-                                     fmt::format("{}/{}", shown_, history_file), dump(line), 0644);
+                                     fmt::format("{}/{}", shown_, history_file), to_text(line), 0644);
       !appended)
     return appended;
   return replace_file_at(directory_.get(), state_file, fmt::format("{}/{}", shown_, state_file),
-                         dump(to_json(app_, state_), 2) + "\n", 0644);
+                         to_text(to_json(app_, state_), 2) + "\n", 0644);
 }
 
 } // namespace safe_deploy

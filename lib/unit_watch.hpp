@@ -22,6 +22,9 @@ class UnitWatch {
   // Why there is no use in waiting: "demo.service failed: exited with status 3". Nothing while there is.
   std::optional<std::string> look();
 
+  // The unit as look() saw it last; nullptr before that.
+  [[nodiscard]] const UnitState* state() const { return before_ ? &*before_ : nullptr; }
+
   // The judgement alone: what `now` means for one who saw `before`.
   static std::optional<std::string> judge(const UnitState& before, const UnitState& now);
 

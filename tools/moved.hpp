@@ -1,10 +1,10 @@
 #pragma once
 
+#include "json.hpp"
 #include "link.hpp"
 #include "report.hpp"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <cstdio>
 
@@ -14,12 +14,12 @@ namespace safe_deploy {
 inline void print_moved(const Moved& moved, bool json, bool quiet, Reporter& report) {
   if (!moved.note.empty()) report.say(Priority::warning, moved.note);
   if (json) {
-    const nlohmann::ordered_json object{{"link", moved.link},
-                                        {"from", moved.from},
-                                        {"to", moved.to},
-                                        {"release", moved.release},
-                                        {"changed", moved.changed}};
-    fmt::print("{}\n", object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+    const Json object{{"link", moved.link},
+                      {"from", moved.from},
+                      {"to", moved.to},
+                      {"release", moved.release},
+                      {"changed", moved.changed}};
+    fmt::print("{}\n", to_text(object));
   } else if (!quiet) {
     if (moved.changed)
       fmt::print("{}: {} -> {}\n", moved.link, moved.from.empty() ? "(none)" : moved.from, moved.to);

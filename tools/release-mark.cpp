@@ -1,4 +1,5 @@
 #include "app.hpp"
+#include "json.hpp"
 #include "ledger.hpp"
 #include "message_ids.hpp"
 #include "name.hpp"
@@ -6,7 +7,6 @@
 #include "releases.hpp"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cstdio>
@@ -15,8 +15,6 @@
 using namespace safe_deploy;
 
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 constexpr Option options[] = {
     {0, "reason", "TEXT", "why, for the record"},
@@ -137,7 +135,7 @@ Result<int> list(const CommandLine& line, Reporter& report) {
   auto table = rows(app->config, *state);
   if (!table) return forward_error(table);
   if (line.has("json")) {
-    Json object = Json::parse(state_to_json(app->config.app, *state));
+    Json object = parse_json(state_to_json(app->config.app, *state));
     Json listed = Json::array();
     for (const auto& row : *table)
       listed.push_back({{"release", row.release},
@@ -146,7 +144,7 @@ Result<int> list(const CommandLine& line, Reporter& report) {
                         {"at", row.at},
                         {"reason", row.reason}});
     object["list"] = std::move(listed);
-    fmt::print("{}\n", object.dump(-1, ' ', false, Json::error_handler_t::replace));
+    fmt::print("{}\n", to_text(object));
     return 0;
   }
   std::size_t width = 7;

@@ -43,7 +43,7 @@ Result<HttpExpectations::Header> HttpExpectations::parse_header(std::string_view
 }
 
 Result<std::shared_ptr<HttpCheck>> HttpCheck::create(HttpRequest request, HttpExpectations expectations,
-                                                     std::shared_ptr<Identity> identity) {
+                                                     std::shared_ptr<const Identity> identity) {
   auto client = HttpClient::create(std::move(request));
   if (!client) return forward_error(client);
   return std::shared_ptr<HttpCheck>(

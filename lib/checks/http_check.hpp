@@ -38,9 +38,13 @@ struct HttpExpectations {
 class HttpCheck final : public Check {
  public:
   static Result<std::shared_ptr<HttpCheck>> create(HttpRequest request, HttpExpectations expectations,
-                                                   std::shared_ptr<Identity> identity = {});
+                                                   std::shared_ptr<const Identity> identity = {});
 
   Answer ask(const Deadline& deadline) override;
+  // Nothing is sent before somebody listens, as far as that can be seen.
+  [[nodiscard]] std::shared_ptr<Check> gate() override {
+    return make_listener_gate(client_.settings(), identity_.get());
+  }
 
  private:
   struct Objection {
@@ -48,7 +52,7 @@ class HttpCheck final : public Check {
     std::string sentence;
   };
 
-  HttpCheck(HttpClient client, HttpExpectations expectations, std::shared_ptr<Identity> identity)
+  HttpCheck(HttpClient client, HttpExpectations expectations, std::shared_ptr<const Identity> identity)
       : client_(std::move(client)), expect_(std::move(expectations)), identity_(std::move(identity)) {}
 
   [[nodiscard]] Answer no(std::string reason, std::string_view what) const;
@@ -60,7 +64,7 @@ class HttpCheck final : public Check {
 
   HttpClient client_;
   HttpExpectations expect_;
-  std::shared_ptr<Identity> identity_;
+  std::shared_ptr<const Identity> identity_;
 };
 
 // http = URL and its further keys (safe-deploy.conf(5)).

@@ -3,6 +3,7 @@
 #include "checks/disk_check.hpp"
 #include "checks/http_check.hpp"
 #include "checks/memory_check.hpp"
+#include "checks/port_check.hpp"
 #include "checks/restarts_check.hpp"
 #include "checks/unit_check.hpp"
 #include "checks/values.hpp"
@@ -23,8 +24,9 @@ struct Maker {
 
 // One line a kind; checks/kinds.cpp has the keys that each takes.
 constexpr std::array makers{
-    Maker{"http", make_http_check},         Maker{"unit", make_unit_check},
-    Maker{"restarts", make_restarts_check}, Maker{"disk", make_disk_check},
+    Maker{"http", make_http_check},           Maker{"listening", make_listening_check},
+    Maker{"port-free", make_port_free_check}, Maker{"unit", make_unit_check},
+    Maker{"restarts", make_restarts_check},   Maker{"disk", make_disk_check},
     Maker{"memory", make_memory_check},
 };
 

@@ -21,8 +21,8 @@ struct CheckContext {
   std::string unit = {};
   // Where credential:NAME is found ($CREDENTIALS_DIRECTORY); empty if the process was given none.
   std::string credentials = {};
-  std::shared_ptr<Units> units = {};       // systemd's word on units; nullptr: each check asks for itself
-  std::shared_ptr<Identity> identity = {}; // whose answers count; nullptr: anybody's
+  std::shared_ptr<Units> units = {}; // systemd's word on units; nullptr: each check asks for itself
+  std::shared_ptr<const Identity> identity = {}; // whose answers count; nullptr: anybody's
   // Called, on any thread, with what can be found out only beside the waiting: a jq filter that does not
   // compile. The check's own answer says it, too.
   std::function<void(const Error&)> on_late_error = {};

@@ -2,12 +2,12 @@
 #include "command.hpp"
 #include "event.hpp"
 #include "journal.hpp"
+#include "json.hpp"
 #include "name.hpp"
 #include "quantity.hpp"
 #include "releases.hpp"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 #include <sys/stat.h>
 
 #include <cstdio>
@@ -205,11 +205,11 @@ Ending judge(const Config& config, const State& before, const State& after, cons
 
 int tell(const Config& config, const Ending& ending, const State& after, const CommandLine& line) {
   if (line.has("json")) {
-    nlohmann::ordered_json object{
+    Json object{
         {"app", config.app},         {"outcome", ending.outcome},        {"release", after.last.release},
         {"current", after.current},  {"phase", phase_name(after.phase)}, {"reason", after.last.reason},
         {"message", ending.sentence}};
-    fmt::print("{}\n", object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+    fmt::print("{}\n", to_text(object));
   } else if (ending.code != 0 || !line.has("quiet")) {
     fmt::print("{}: {}\n", config.app, ending.sentence);
   }

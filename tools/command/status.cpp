@@ -1,10 +1,10 @@
 #include "bus.hpp"
 #include "command.hpp"
+#include "json.hpp"
 #include "name.hpp"
 #include "releases.hpp"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cstdio>
@@ -13,8 +13,6 @@
 namespace safe_deploy::command {
 
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 // How one app stands. What cannot be found out says so instead of failing the others.
 struct Standing {
@@ -85,7 +83,7 @@ std::optional<std::string> next_step(const Standing& standing) {
 }
 
 Json to_json(const Standing& standing) {
-  Json object = Json::parse(state_to_json(standing.app, standing.state));
+  Json object = parse_json(state_to_json(standing.app, standing.state));
   object["unit"] = standing.unit;
   object["unit_state"] = standing.unit_state;
   object["current"] = standing.current;
@@ -159,7 +157,7 @@ Result<int> status(const CommandLine& line, Reporter& report) {
     if (!app) return forward_error(app);
     const Standing standing = look(line, line.arguments.front(), asked, report);
     if (line.has("json"))
-      fmt::print("{}\n", to_json(standing).dump(-1, ' ', false, Json::error_handler_t::replace));
+      fmt::print("{}\n", to_text(to_json(standing)));
     else
       print_one(standing);
     return standing.error.empty() ? 0 : static_cast<int>(Outcome::no);
@@ -171,7 +169,7 @@ Result<int> status(const CommandLine& line, Reporter& report) {
   if (line.has("json")) {
     Json apps = Json::array();
     for (const auto& standing : standings) apps.push_back(to_json(standing));
-    fmt::print("{}\n", Json{{"apps", std::move(apps)}}.dump(-1, ' ', false, Json::error_handler_t::replace));
+    fmt::print("{}\n", to_text(Json{{"apps", std::move(apps)}}));
   } else if (standings.empty()) {
     report.say(Priority::info, fmt::format("no app is configured in {}", directories(line).config));
   } else {

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include <string>
+
+// The class is compiled once, in json.cpp, and not again in every file that makes an object.
+extern template class nlohmann::basic_json<nlohmann::ordered_map>;
+
+namespace safe_deploy {
+
+// JSON whose keys stay in the order in which they were written.
+using Json = nlohmann::ordered_json;
+
+// As text, on one line or indented by `indent`. Bytes that are not UTF-8 are replaced: what is written may
+// come from anywhere.
+std::string to_text(const Json& json, int indent = -1);
+
+// The text as JSON; a discarded value (is_discarded()) if it is none.
+Json parse_json(const std::string& text);
+
+} // namespace safe_deploy
