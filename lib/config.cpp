@@ -84,10 +84,6 @@ struct Section {
   std::vector<Item> items;
 };
 
-tl::unexpected<Error> bad(const Place& place, std::string problem) {
-  return fail(Outcome::bad_config, place.text(), std::move(problem));
-}
-
 Result<std::vector<Section>> read_sections(std::span<const IniFile> files) {
   std::vector<Section> sections;
   std::map<std::string, std::size_t> index;
@@ -117,7 +113,7 @@ Result<void> judge_indentation(const Item& item, const std::vector<std::string_v
         (find_named(plain_sections(), std::string_view(text).substr(1, text.size() - 2)) != nullptr ||
          text.substr(1, check_prefix.size()) == check_prefix);
     if (header || (assigns && std::find(known.begin(), known.end(), word) != known.end()))
-      return bad(
+      return fail_at(
           {item.place.file, line},
           fmt::format("the line is indented, and so continues the value of '{}': take the indentation away",
                       item.key));
@@ -128,8 +124,8 @@ Result<void> judge_indentation(const Item& item, const std::vector<std::string_v
 Result<void> judge_keys(const Section& section, const std::vector<std::string_view>& known) {
   for (const auto& item : section.items) {
     if (std::find(known.begin(), known.end(), item.key) == known.end())
-      return bad(item.place, fmt::format("unknown key '{}' in [{}]; {}", printable(item.key, 60),
-                                         section.name, suggest(item.key, known)));
+      return fail_at(item.place, fmt::format("unknown key '{}' in [{}]; {}", item.key, section.name,
+                                             suggest(item.key, known)));
     if (auto judged = judge_indentation(item, known); !judged) return judged;
   }
   return {};
@@ -150,10 +146,11 @@ Result<void> take_back(Section& section, TakesAll takes_all) {
       return earlier.file < item.file && (all || earlier.key == item.key);
     });
     if (forgotten == kept.end())
-      return bad(item.place,
-                 item.file == 0
-                     ? fmt::format("'{}' has no value", item.key)
-                     : fmt::format("'{}' has no value, and no earlier file has one to take back", item.key));
+      return fail_at(
+          item.place,
+          item.file == 0
+              ? fmt::format("'{}' has no value", item.key)
+              : fmt::format("'{}' has no value, and no earlier file has one to take back", item.key));
     kept.erase(forgotten, kept.end());
   }
   section.items = std::move(kept);
@@ -169,8 +166,8 @@ Result<void> override_earlier(Section& section, Repeats repeats) {
         std::find_if(kept.begin(), kept.end(), [&](const Item& one) { return one.key == item.key; });
     if (earlier != kept.end() && !repeats(item.key)) {
       if (earlier->file == item.file)
-        return bad(item.place, fmt::format("'{}' is set in line {} already, and does not repeat", item.key,
-                                           earlier->place.line));
+        return fail_at(item.place, fmt::format("'{}' is set in line {} already, and does not repeat",
+                                               item.key, earlier->place.line));
       kept.erase(earlier);
     }
     kept.push_back(std::move(item));
@@ -193,8 +190,8 @@ Result<void> judge_filter(const Item& item) {
       else if (c == '"')
         quote = quote == 0 ? c : '\0';
       else if (quote == 0 && c == '#')
-        return bad({item.place.file, piece.line},
-                   "a '#' begins a comment in jq, which would hide the lines that follow");
+        return fail_at({item.place.file, piece.line},
+                       "a '#' begins a comment in jq, which would hide the lines that follow");
     }
   }
   return {};
@@ -219,21 +216,21 @@ tl::unexpected<Error> no_sole_kind(const Section& section) {
   for (const auto& item : section.items)
     if (find_check_kind(item.key) != nullptr) named.push_back(&item);
   if (named.empty())
-    return bad(section.place, fmt::format("[{}] does not say what to check: it needs one of {}", section.name,
-                                          fmt::join(names_of(check_kinds()), ", ")));
+    return fail_at(section.place, fmt::format("[{}] does not say what to check: it needs one of {}",
+                                              section.name, fmt::join(names_of(check_kinds()), ", ")));
   const Item& first = *named.front();
   const Item& other =
       **std::find_if(named.begin(), named.end(), [&](auto* item) { return item->key != first.key; });
-  return bad(other.place, fmt::format("'{}' and '{}' ({}) in [{}]: a check has one kind", other.key,
-                                      first.key, first.place.text(), section.name));
+  return fail_at(other.place, fmt::format("'{}' and '{}' ({}) in [{}]: a check has one kind", other.key,
+                                          first.key, first.place.text(), section.name));
 }
 
 Result<void> judge_check_name(const Section& section) {
   if (parse_app_name(std::string_view(section.name).substr(check_prefix.size()))) return {};
-  return bad(section.place,
-             fmt::format("[{}]: a check's name is made of letters, digits and _.@-, and begins "
-                         "with a letter or digit",
-                         printable(section.name)));
+  return fail_at(section.place,
+                 fmt::format("[{}]: a check's name is made of letters, digits and _.@-, and begins "
+                             "with a letter or digit",
+                             section.name));
 }
 
 // What is wrong with a value of the kind's own keys.
@@ -256,11 +253,11 @@ Result<void> take_check_item(const Item& item, const Kind& kind, const Config& c
     const auto where = item.key == kind.name ? check.settings.begin() : check.settings.end();
     check.settings.insert(where, {item.key, item.value, item.place});
   } else {
-    return bad(item.place, fmt::format("'{}' is no key of a check of kind '{}', which takes {}", item.key,
-                                       kind.name, fmt::join(names_of(kind.keys), ", ")));
+    return fail_at(item.place, fmt::format("'{}' is no key of a check of kind '{}', which takes {}", item.key,
+                                           kind.name, fmt::join(names_of(kind.keys), ", ")));
   }
   if (problem.empty()) return {};
-  return bad(item.place, fmt::format("{}: {}", item.key, problem));
+  return fail_at(item.place, fmt::format("{}: {}", item.key, problem));
 }
 
 // Nothing if a later file takes the check back.
@@ -309,7 +306,7 @@ Result<void> parse_plain(Section& section, std::span<const Key<Config>> keys, Co
   for (const auto& item : section.items) {
     std::string problem = has_placeholder(item.value) ? "${...} stands for something in checks only"
                                                       : find_named(keys, item.key)->take(config, item.value);
-    if (!problem.empty()) return bad(item.place, fmt::format("{}: {}", item.key, problem));
+    if (!problem.empty()) return fail_at(item.place, fmt::format("{}: {}", item.key, problem));
     places.emplace(fmt::format("{}.{}", section.name, item.key), item.place);
   }
   return {};
@@ -321,16 +318,17 @@ Result<void> judge_whole(Config& config, const KeyPlaces& places) {
     const auto& app_keys = find_named(plain_sections(), "app")->keys;
     const std::string problem = find_named(app_keys, "unit")->take(config, config.app + ".service");
     if (!problem.empty())
-      return bad({config.file, 0}, fmt::format("[app] unit must be set, since its default {}", problem));
+      return fail_at({config.file, 0}, fmt::format("[app] unit must be set, since its default {}", problem));
   }
   if (config.link.empty() || config.releases.empty()) return {};
   const Place& place = places.find("app.link")->second;
   if (config.link == config.releases)
-    return bad(place, "link: is the directory of the releases itself; it must be the symlink that names one");
+    return fail_at(place,
+                   "link: is the directory of the releases itself; it must be the symlink that names one");
   const std::string below = config.releases + "/";
   if (config.link.compare(0, below.size(), below) == 0 &&
       config.link.find('/', below.size()) != std::string::npos)
-    return bad(place, fmt::format("link: '{}' is inside a release", config.link));
+    return fail_at(place, fmt::format("link: '{}' is inside a release", config.link));
   return {};
 }
 
@@ -344,9 +342,8 @@ Result<void> parse_plain_sections(std::vector<Section>& sections, Config& config
     if (is_check(section)) continue;
     const auto* plain = find_named(plain_sections(), section.name);
     if (plain == nullptr)
-      return bad(section.place,
-                 fmt::format("unknown section [{}]; there are [{}] and [check NAME]", printable(section.name),
-                             fmt::join(names_of(plain_sections()), "], [")));
+      return fail_at(section.place, fmt::format("unknown section [{}]; there are [{}] and [check NAME]",
+                                                section.name, fmt::join(names_of(plain_sections()), "], [")));
     if (auto parsed = parse_plain(section, plain->keys, config, places); !parsed) return parsed;
   }
   return judge_whole(config, places);

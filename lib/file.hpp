@@ -29,7 +29,7 @@ Result<void> append_line_at(int directory, const std::string& name, const std::s
 
 Result<Fd> open_directory(const std::string& path);
 
-// Whether `path`, relative to `directory` and never leaving it (openat2(2), RESOLVE_BENEATH), exists.
+// Whether `path`, relative to `directory`, exists and is below it, wherever symlinks lead on the way.
 bool exists_beneath(int directory, const std::string& path);
 
 Result<void> sync_directory(int directory, const std::string& shown);

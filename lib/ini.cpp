@@ -111,7 +111,7 @@ class Scanner {
 
  private:
   [[nodiscard]] tl::unexpected<Error> bad(std::string problem) const {
-    return fail(Outcome::bad_config, Place{file_.path, number_}.text(), std::move(problem));
+    return fail_at({file_.path, number_}, problem);
   }
 
   [[nodiscard]] Result<void> judge_bytes(std::string_view line) const {
@@ -266,6 +266,11 @@ class Feeder {
 
 std::string Place::text() const {
   return line == 0 ? file : fmt::format("{}:{}", file, line);
+}
+
+tl::unexpected<Error> fail_at(const Place& place, std::string_view problem) {
+  constexpr std::size_t longest = 1000;
+  return fail(Outcome::bad_config, place.text(), printable(problem, longest));
 }
 
 std::string IniEntry::value() const {

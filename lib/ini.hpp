@@ -17,6 +17,10 @@ struct Place {
   [[nodiscard]] std::string text() const; // "FILE:LINE"
 };
 
+// Outcome::bad_config at that place. The problem may quote from the file: it is made printable and not too
+// long.
+[[nodiscard]] tl::unexpected<Error> fail_at(const Place& place, std::string_view problem);
+
 // One line of a value, without indentation and comment.
 struct IniPiece {
   std::string text;

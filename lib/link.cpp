@@ -107,10 +107,13 @@ Result<void> point_link(const std::string& link, const std::string& target, bool
     (void)unlinkat(directory->get(), temporary.c_str(), 0);
     return failed;
   };
-  // Only root can give a link away; for everybody else it is simply theirs now.
+  // Only who may change owners can give a link away: not a user, and not root in the sandbox of our units.
+  // For them it is simply theirs now, which takes nothing away: who may replace a link is up to its
+  // directory.
   const bool give_away = *before && geteuid() == 0 && (owner.st_uid != 0 || owner.st_gid != 0);
   if (give_away &&
-      fchownat(directory->get(), temporary.c_str(), owner.st_uid, owner.st_gid, AT_SYMLINK_NOFOLLOW) < 0)
+      fchownat(directory->get(), temporary.c_str(), owner.st_uid, owner.st_gid, AT_SYMLINK_NOFOLLOW) < 0 &&
+      errno != EPERM)
     return undo("cannot keep the owner of");
   // rename(2): the new link is there or the old one, at every instant; a directory in the way is EISDIR.
   if (renameat(directory->get(), temporary.c_str(), directory->get(), name.c_str()) < 0)

@@ -14,8 +14,8 @@ Result<std::optional<std::string>> read_link(const std::string& link);
 
 // Points `link` at `target`, kept as given, by a rename over it; creates it where it is missing. A `link`
 // that is a directory or a file is refused (Outcome::no): nothing is ever put inside. Its owner stays the
-// same. With `durable` the link is on disk on return. Left-over temporary links of processes that are gone
-// are removed, never used.
+// same where the caller may change owners. With `durable` the link is on disk on return. Left-over temporary
+// links of processes that are gone are removed, never used.
 Result<void> point_link(const std::string& link, const std::string& target, bool durable);
 
 struct Moved {

@@ -69,7 +69,11 @@ Holder owner(const UnixSocket& socket) {
 }
 
 std::optional<bool> is_owned_by(const Holder& holder, const std::string& unit) {
-  if (holder.unit.empty()) return std::nullopt;
+  if (holder.unit.empty()) {
+    // A process, or a cgroup below the root, that belongs to no unit is certainly not this one's.
+    const bool known = holder.pid != 0 || holder.cgroup.size() > 1;
+    return known ? std::optional(false) : std::nullopt;
+  }
   if (holder.unit == unit) return true;
   if (std::find(holder.starts.begin(), holder.starts.end(), unit) != holder.starts.end()) return true;
   return !holder.user_unit.empty() && holder.user_unit == unit &&

@@ -25,7 +25,7 @@ namespace {
 constexpr auto grace = std::chrono::milliseconds(50);
 
 Answer not_answered(const Asked& asked) {
-  return {.verdict = Verdict::no,
+  return {.verdict = asked.warning_only ? Verdict::warning : Verdict::no,
           .reason = "timeout",
           .sentence = fmt::format("no answer within {}", format_duration(asked.attempt_timeout))};
 }

@@ -19,7 +19,7 @@ namespace safe_deploy {
 struct Target {
   enum class Kind : std::uint8_t { port, address, name, unix_path, unix_abstract };
 
-  std::string text; // as it was written
+  std::string text = {}; // as it was written
   Kind kind = Kind::port;
   Protocol protocol = Protocol::tcp;
   std::uint16_t port = 0;

@@ -1,8 +1,10 @@
 #include "app.hpp"
 #include "checks/context.hpp"
 #include "checks/http_check.hpp"
+#include "checks/standard.hpp"
 #include "fd.hpp"
 #include "http_options.hpp"
+#include "late_error.hpp"
 #include "message_ids.hpp"
 #include "options.hpp"
 #include "policy.hpp"
@@ -13,14 +15,12 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <mutex>
 
 using namespace safe_deploy;
 
@@ -38,7 +38,7 @@ constexpr Option own_options[] = {
      "give up when this process ends (default $MAINPID,\nelse the main process of UNIT; 0: none)"},
     json_option,
     quiet_option,
-    app_option,
+    {0, "app", "NAME", "ask what the configuration of app NAME says"},
     config_dir_option,
     state_dir_option,
 };
@@ -59,34 +59,6 @@ constexpr ToolDescription tool{
         "Exit status: 0 healthy, 1 no, 2 usage, 71 system error, 78 wrong configuration,\n"
         "124 timed out.\n"};
 
-// What comes to light beside the waiting: a jq filter that does not compile. The wait listens to the
-// descriptor.
-class LateError {
- public:
-  LateError() : event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
-
-  [[nodiscard]] int fd() const { return event_.get(); }
-
-  void tell(const Error& error) {
-    {
-      const std::lock_guard lock(mutex_);
-      if (!error_) error_ = error;
-    }
-    const std::uint64_t one = 1;
-    (void)!write(event_.get(), &one, sizeof one);
-  }
-
-  [[nodiscard]] std::optional<Error> get() const {
-    const std::lock_guard lock(mutex_);
-    return error_;
-  }
-
- private:
-  Fd event_;
-  mutable std::mutex mutex_;
-  std::optional<Error> error_;
-};
-
 struct Request {
   std::optional<App> app;
   std::vector<Asked> checks;
@@ -99,10 +71,6 @@ struct Request {
   Duration hold{};
   unsigned attempts = 0;
   unsigned rise = 1;
-
-  [[nodiscard]] std::function<void(const Error&)> on_late_error() const {
-    return [late = late_error](const Error& error) { late->tell(error); };
-  }
 };
 
 // --- what is asked for
@@ -113,6 +81,7 @@ Result<void> check_arguments(const CommandLine& line) {
     return {};
   }
   if (!line.arguments.empty()) return fail(Outcome::usage, line.arguments[0], "no URL is needed with --app");
+  if (line.has("unit")) return fail(Outcome::usage, "--unit", "does not go with --app, which has its own");
   for (const Option& option : http_options)
     if (line.has(option.long_name))
       return fail(Outcome::usage, fmt::format("--{}", option.long_name),
@@ -156,7 +125,7 @@ Result<void> read_pid(const CommandLine& line, Request& request) {
 }
 
 Result<void> add_urls(const CommandLine& line, Request& request) {
-  auto expectations = read_http_expectations(line, request.on_late_error());
+  auto expectations = read_http_expectations(line, LateError::teller(request.late_error));
   if (!expectations) return forward_error(expectations);
   const auto identity = request.unit.empty() ? nullptr : std::make_shared<const Identity>(request.unit);
   for (const auto& url : line.arguments) {
@@ -164,34 +133,22 @@ Result<void> add_urls(const CommandLine& line, Request& request) {
     if (!http) return forward_error(http);
     auto check = HttpCheck::create(std::move(*http), *expectations, identity);
     if (!check) return forward_error(check);
-    request.checks.push_back({.name = url, .check = *check, .gate = (*check)->gate()});
+    request.checks.push_back(
+        {.name = url, .check = *check, .attempt_timeout = request.attempt_timeout, .gate = (*check)->gate()});
   }
   return {};
 }
 
-// The questions of an app: its checks with `when = health`, and that its unit listens on its port.
-Result<void> add_app_checks(Request& request) {
+Result<void> add_app_checks(const CommandLine& line, Request& request) {
   const Config& config = request.app->config;
-  std::optional<Target> own_port;
-  if (!config.listen.empty()) {
-    auto target = parse_target(config.listen);
-    if (!target) return fail(Outcome::bad_config, config.file, target.error().text());
-    own_port = std::move(*target);
-    request.checks.push_back({.name = "port", .check = make_own_listener_check(*own_port, request.unit)});
-  }
   const char* credentials = std::getenv("CREDENTIALS_DIRECTORY");
   CheckContext context = make_context(config, credentials != nullptr ? credentials : "");
-  context.identity = std::make_shared<const Identity>(request.unit, own_port);
-  context.on_late_error = request.on_late_error();
-  for (const auto& section : config.checks) {
-    if (!section.health) continue;
-    auto check = make_check(section, context);
-    if (!check) return forward_error(check);
-    request.checks.push_back({.name = section.name,
-                              .check = *check,
-                              .attempt_timeout = section.timeout.value_or(request.attempt_timeout),
-                              .warning_only = section.warning_only,
-                              .gate = (*check)->gate()});
+  context.on_late_error = LateError::teller(request.late_error);
+  auto checks = health_checks(config, std::move(context));
+  if (!checks) return forward_error(checks);
+  for (auto& check : *checks) {
+    if (line.has("attempt-timeout")) check.asked.attempt_timeout = request.attempt_timeout;
+    request.checks.push_back(std::move(check.asked));
   }
   return {};
 }
@@ -208,11 +165,11 @@ Result<Request> read_request(const CommandLine& line, Reporter& report) {
     request.timeout = config.health_timeout;
     request.interval = config.health_interval;
     request.attempts = config.health_attempts;
-    if (request.unit.empty()) request.unit = config.unit;
+    request.unit = config.unit;
   }
   if (auto read = read_policy(line, request); !read) return forward_error(read);
   if (auto read = read_pid(line, request); !read) return forward_error(read);
-  auto added = request.app ? add_app_checks(request) : add_urls(line, request);
+  auto added = request.app ? add_app_checks(line, request) : add_urls(line, request);
   if (!added) return forward_error(added);
   return request;
 }
@@ -339,10 +296,7 @@ constexpr auto before_systemd = std::chrono::milliseconds(300);
 UntilYes make_wait(const Request& request, Watched& watched, Progress& progress) {
   UntilYes wait;
   wait.checks = request.checks;
-  for (Asked& asked : wait.checks) {
-    asked.interval = request.interval;
-    if (!request.app) asked.attempt_timeout = request.attempt_timeout;
-  }
+  for (Asked& asked : wait.checks) asked.interval = request.interval;
   wait.deadline = Deadline::after(request.timeout);
   if (watched.start_limit != without_limit)
     wait.deadline = wait.deadline.earlier(

@@ -1,6 +1,8 @@
 #pragma once
 
 #include "check.hpp"
+#include "checks/judges.hpp"
+#include "checks/kinds.hpp"
 #include "checks/values.hpp"
 
 #include <memory>
@@ -22,6 +24,10 @@ class DiskCheck final : public Check {
 };
 
 // disk = PATH, used-max = PERCENT (default 80%).
+inline constexpr KindKey disk_keys[] = {
+    {"disk", judge::absolute_path},
+    {.name = "used-max", .judge = judge::percent, .otherwise = "80%"},
+};
 Result<std::shared_ptr<Check>> make_disk_check(const Values& values);
 
 } // namespace safe_deploy

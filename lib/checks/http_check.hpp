@@ -2,6 +2,8 @@
 
 #include "check.hpp"
 #include "checks/identity.hpp"
+#include "checks/judges.hpp"
+#include "checks/kinds.hpp"
 #include "checks/status_ranges.hpp"
 #include "checks/values.hpp"
 #include "error.hpp"
@@ -68,6 +70,25 @@ class HttpCheck final : public Check {
 };
 
 // http = URL and its further keys (safe-deploy.conf(5)).
+inline constexpr KindKey http_keys[] = {
+    {"http", judge::url},
+    {.name = "expect-status", .judge = judge::status_ranges, .otherwise = "200-299"},
+    {.name = "expect-json", .repeats = true, .filter = true},
+    {"expect-body", judge::regex},
+    {.name = "expect-header", .judge = judge::header_pattern, .repeats = true},
+    {"max-latency", judge::positive_duration},
+    {"method", judge::http_method},
+    {"data"},
+    {.name = "header", .judge = judge::header, .repeats = true},
+    {"bearer", judge::token_source},
+    {"cacert", judge::absolute_path},
+    {"cert", judge::absolute_path},
+    {"key", judge::absolute_path},
+    {.name = "insecure", .judge = judge::yes_or_no, .otherwise = "no"},
+    {"unix-socket", judge::absolute_path},
+    {.name = "location", .judge = judge::yes_or_no, .otherwise = "no"},
+    {.name = "max-body", .judge = judge::positive_size, .otherwise = "1M"},
+};
 Result<std::shared_ptr<Check>> make_http_check(const Values& values);
 
 } // namespace safe_deploy

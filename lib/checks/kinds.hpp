@@ -5,7 +5,8 @@
 #include <string_view>
 
 // The kinds of check and the keys that each takes, as data: every tool can tell a right configuration from a
-// wrong one without loading what only the checks themselves need.
+// wrong one without loading what only the checks themselves need. A kind's keys stand beside its check, and
+// registry.hpp has one line for it.
 namespace safe_deploy {
 
 struct KindKey {

@@ -1,6 +1,8 @@
 #pragma once
 
 #include "check.hpp"
+#include "checks/judges.hpp"
+#include "checks/kinds.hpp"
 #include "checks/values.hpp"
 
 #include <cstdint>
@@ -26,6 +28,7 @@ class MemoryCheck final : public Check {
 std::optional<std::uint64_t> memory_available(std::string_view meminfo);
 
 // memory = SIZE: so much must be available.
+inline constexpr KindKey memory_keys[] = {{"memory", judge::positive_size}};
 Result<std::shared_ptr<Check>> make_memory_check(const Values& values);
 
 } // namespace safe_deploy

@@ -1,6 +1,8 @@
 #pragma once
 
 #include "check.hpp"
+#include "checks/judges.hpp"
+#include "checks/kinds.hpp"
 #include "owner.hpp"
 #include "sockets.hpp"
 #include "target.hpp"
@@ -14,7 +16,7 @@ namespace safe_deploy {
 
 // What is asked about a port.
 struct PortQuestion {
-  Target target;
+  Target target = {};
   Family family = Family::any;
   bool free = false; // else: is it listened on?
   bool strict =
@@ -51,7 +53,9 @@ std::shared_ptr<PortCheck> make_port_check(PortQuestion question, const std::sha
 
 // The kinds of the configuration: listening = TARGET; port-free = TARGET, which the app's own unit may hold.
 class Values;
+inline constexpr KindKey listening_keys[] = {{"listening", judge::target}};
 Result<std::shared_ptr<Check>> make_listening_check(const Values& values);
+inline constexpr KindKey port_free_keys[] = {{"port-free", judge::target}};
 Result<std::shared_ptr<Check>> make_port_free_check(const Values& values);
 
 // "port 9000", "127.0.0.1:9000", "UDP port 53", "unix:/run/x"

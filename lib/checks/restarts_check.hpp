@@ -1,6 +1,8 @@
 #pragma once
 
 #include "check.hpp"
+#include "checks/judges.hpp"
+#include "checks/kinds.hpp"
 #include "checks/values.hpp"
 #include "units.hpp"
 
@@ -29,6 +31,7 @@ class RestartsCheck final : public Check {
 };
 
 // restarts = NAME.
+inline constexpr KindKey restarts_keys[] = {{"restarts", judge::unit}};
 Result<std::shared_ptr<Check>> make_restarts_check(const Values& values);
 
 } // namespace safe_deploy

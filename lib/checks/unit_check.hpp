@@ -1,6 +1,8 @@
 #pragma once
 
 #include "check.hpp"
+#include "checks/judges.hpp"
+#include "checks/kinds.hpp"
 #include "checks/values.hpp"
 #include "units.hpp"
 
@@ -26,6 +28,7 @@ class UnitCheck final : public Check {
 };
 
 // unit = NAME: it must be active.
+inline constexpr KindKey unit_keys[] = {{"unit", judge::unit}};
 Result<std::shared_ptr<Check>> make_unit_check(const Values& values);
 
 } // namespace safe_deploy

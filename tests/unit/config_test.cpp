@@ -379,6 +379,15 @@ TEST_CASE("${...} in the values of checks is known") {
   CHECK(parse("[check a]\nhttp = ${app}\n"));
 }
 
+TEST_CASE("what an error quotes is printable and not too long") {
+  begins(error("[app]\nk\tep = 1\n"), "demo.conf:2: unknown key 'k\\x09ep' in [app]");
+  std::string endless = "[app]\nkeep = 1\n";
+  for (int i = 0; i < 1000; ++i) endless += " 23456789\n";
+  const std::string said = error(endless);
+  CHECK(said.size() < 1100);
+  begins(said, "demo.conf:2: keep: '1 23456789 23456789");
+}
+
 TEST_CASE("what may be a secret is not repeated in an error") {
   const std::string secret = "hunter2";
   for (const std::string& text :

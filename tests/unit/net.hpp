@@ -36,7 +36,8 @@ struct SocketOptions {
 };
 
 inline void set_option(const Fd& socket, int level, int option, int value) {
-  if (setsockopt(socket.get(), level, option, &value, sizeof value) != 0) throw std::runtime_error("setsockopt");
+  if (setsockopt(socket.get(), level, option, &value, sizeof value) != 0)
+    throw std::runtime_error("setsockopt");
 }
 
 inline Fd open_socket(bool v6, const SocketOptions& options) {
@@ -137,7 +138,8 @@ inline void enter_new_network() {
   if (ioctl(socket.get(), SIOCSIFFLAGS, &request) != 0) throw std::runtime_error("SIOCSIFFLAGS");
 }
 
-// From here on socket(AF_NETLINK, ...) fails with EAFNOSUPPORT in this process, as under RestrictAddressFamilies=.
+// From here on socket(AF_NETLINK, ...) fails with EAFNOSUPPORT in this process, as under
+// RestrictAddressFamilies=.
 inline void forbid_netlink() {
   sock_filter code[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
@@ -148,7 +150,8 @@ inline void forbid_netlink() {
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   };
   const sock_fprog program{sizeof code / sizeof code[0], code};
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+      prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
     throw std::runtime_error("seccomp");
 }
 

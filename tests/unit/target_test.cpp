@@ -122,7 +122,8 @@ TEST_CASE("a name that cannot be valid is refused") {
   CHECK(fault("a b:80") == "not a host name");
   CHECK(fault("http://a:80") == "not PORT, HOST:PORT, [V6]:PORT, udp:... or unix:PATH");
   CHECK(fault("a/b:80") == "not a host name");
-  CHECK(fault("b\xc3\xbc" "cher.example:80") == "write the host name in its ASCII form (xn--...)");
+  CHECK(fault("b\xc3\xbc"
+              "cher.example:80") == "write the host name in its ASCII form (xn--...)");
   for (const char* text : {"1.2.3:80", "999.1.1.1:80", "1.2.3.4.5:80", "127.1:80", "010.0.0.1:80"})
     CHECK(fault(text) == "not an IP address");
   CHECK(fault("a.1:80") == "not an IPv4 address");
@@ -146,5 +147,6 @@ TEST_CASE("a family that the target is not of is a usage error") {
 
 TEST_CASE("localhost needs no resolver") {
   for (const char* name : {"localhost", "LocalHost", "localhost.", "db.localhost"}) CHECK(is_localhost(name));
-  for (const char* name : {"localhost.example", "mylocalhost", "ocalhost", ""}) CHECK_FALSE(is_localhost(name));
+  for (const char* name : {"localhost.example", "mylocalhost", "ocalhost", ""})
+    CHECK_FALSE(is_localhost(name));
 }

@@ -1,0 +1,36 @@
+#pragma once
+
+#include "checks/make.hpp"
+#include "config.hpp"
+#include "error.hpp"
+#include "policy.hpp"
+#include "swap.hpp"
+
+#include <string>
+#include <vector>
+
+namespace safe_deploy {
+
+// The moments at which checks are asked: `when =` of a [check] section.
+enum class When { preflight, health, watch, monitor };
+Result<When> parse_when(std::string_view text);
+
+struct NamedCheck {
+  Asked asked;
+  std::string description;
+};
+
+// The configured checks of a moment. A check that cannot be made now, for a ${...} has no value, answers that
+// it is skipped. Outcome::bad_config with FILE:LINE.
+Result<std::vector<NamedCheck>> configured_checks(const Config& config, When when,
+                                                  const CheckContext& context);
+
+// Whether an app is healthy: its checks with `when = health`, and that its unit listens on its port. The
+// context needs no identity: it is set here.
+Result<std::vector<NamedCheck>> health_checks(const Config& config, CheckContext context);
+
+// The seven checks that always precede a deploy: unit, restarts, port, disk, memory, health, releases.
+Result<std::vector<NamedCheck>> standard_checks(const Config& config, const Places& places,
+                                                const CheckContext& context);
+
+} // namespace safe_deploy
