@@ -20,7 +20,10 @@ class Deadline {
 
   // `timeout` of zero or without_limit: never.
   static Deadline after(Duration timeout, Clock::time_point now = Clock::now()) {
-    if (timeout <= Duration::zero() || timeout >= Clock::time_point::max() - now) return never();
+    // In microseconds: without_limit has no value in the clock's nanoseconds.
+    if (timeout <= Duration::zero() ||
+        timeout >= std::chrono::duration_cast<Duration>(Clock::time_point::max() - now))
+      return never();
     return Deadline(now + timeout);
   }
 

@@ -230,6 +230,8 @@ std::optional<Socket> read_inet_diag(Bytes payload, Protocol protocol) {
                 .state = static_cast<SocketState>(message->idiag_state),
                 .local = read_endpoint(id.idiag_src, id.idiag_sport, v6),
                 .peer = read_endpoint(id.idiag_dst, id.idiag_dport, v6)};
+  // A TCP socket in the tables that is closed is a bound one, whatever state was asked for.
+  if (protocol == Protocol::tcp && socket.state == SocketState::close) socket.state = SocketState::bound;
   socket.interface = id.idiag_if;
   socket.uid = message->idiag_uid;
   socket.inode = message->idiag_inode;
@@ -451,12 +453,14 @@ Result<DestroyEvents> DestroyEvents::subscribe(Protocol protocol, std::uint16_t 
   return DestroyEvents(std::move(socket));
 }
 
-void DestroyEvents::drain() {
+bool DestroyEvents::drain() {
   std::array<std::byte, 512> event;
-  // ENOBUFS says that events were lost; reading it clears it, and whoever drains looks anyway.
+  bool any = false;
+  // ENOBUFS says that events were lost; reading it clears it.
   while (recv(socket_.get(), event.data(), event.size(), MSG_DONTWAIT) >= 0 || errno == ENOBUFS ||
-         errno == EINTR) {
-  }
+         errno == EINTR)
+    any = true;
+  return any;
 }
 
 // --- binding

@@ -31,7 +31,7 @@ enum class SocketState : std::uint8_t {
   listen,
   closing,
   new_syn_received,
-  bound, // neither listening nor connected: told since Linux 6.8, by sock_diag only
+  bound, // TCP, neither listening nor connected: told since Linux 6.8, by sock_diag only
 };
 
 // "LISTEN", "TIME_WAIT", as ss(8) and netstat(8) say it.
@@ -83,8 +83,8 @@ class DestroyEvents {
   // Becomes readable when such a socket ended, and also when events were lost (ENOBUFS): look again then.
   [[nodiscard]] int fd() const { return socket_.get(); }
 
-  // Takes what has come.
-  void drain();
+  // Takes what has come; whether that was anything.
+  bool drain();
 
  private:
   explicit DestroyEvents(Fd socket) : socket_(std::move(socket)) {}

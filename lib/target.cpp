@@ -3,6 +3,7 @@
 #include "name.hpp"
 #include "quantity.hpp"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <sys/un.h>
 
@@ -54,6 +55,12 @@ std::string fault_of_name(std::string_view name) {
   // No top-level domain is a number: it was meant to be an address (RFC 3696, 2).
   if (std::all_of(last_label.begin(), last_label.end(), is_digit)) return "not an IPv4 address";
   return "";
+}
+
+// With a zone or without, whether or not it needs one.
+bool is_v6(std::string_view text) {
+  in6_addr address{};
+  return inet_pton(AF_INET6, std::string(text.substr(0, text.find('%'))).c_str(), &address) == 1;
 }
 
 Result<Target> with_address(Target target, std::string_view address) {
@@ -125,14 +132,13 @@ Result<Target> parse_target(std::string_view text) {
   }
   const std::string_view host = rest.substr(0, colon);
   if (host.find(':') != std::string_view::npos)
-    return wrong(text, parse_address(rest) || parse_address(host)
-                           ? "write an IPv6 address in brackets: [V6]:PORT"
-                           : "not PORT, HOST:PORT, [V6]:PORT, udp:... or unix:PATH");
+    return wrong(text, is_v6(rest) || is_v6(host) ? "write an IPv6 address in brackets: [V6]:PORT"
+                                                  : "not PORT, HOST:PORT, [V6]:PORT, udp:... or unix:PATH");
   const auto port = parse_port(text, rest.substr(colon + 1));
   if (!port) return tl::unexpected<Error>(port.error());
   target.port = *port;
   const bool dotted = std::all_of(host.begin(), host.end(), [](char c) { return is_digit(c) || c == '.'; });
-  if (dotted && !host.empty()) return with_address(std::move(target), host);
+  if (dotted && std::any_of(host.begin(), host.end(), is_digit)) return with_address(std::move(target), host);
   if (const std::string fault = fault_of_name(host); !fault.empty()) return wrong(text, fault);
   target.kind = Target::Kind::name;
   target.name = host;

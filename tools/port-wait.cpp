@@ -184,7 +184,11 @@ std::string unanswered(const Waited& waited) {
   std::size_t count = 0;
   for (const auto& asking : waited.answers) {
     if (asking.answer.good()) continue;
-    if (++count <= most) text += (text.empty() ? "" : "; ") + asking.answer.sentence;
+    // A name server that does not answer, say: the check itself has not come to say a word.
+    const bool silent = asking.answer.reason == "timeout" && asking.took == Duration::zero();
+    if (++count <= most)
+      text += (text.empty() ? "" : "; ") +
+              (silent ? fmt::format("{}: no answer", asking.name) : asking.answer.sentence);
   }
   if (count > most) text += fmt::format("; and {} more", count - most);
   return text;

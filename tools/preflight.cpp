@@ -75,7 +75,8 @@ Result<void> keep_only(const std::vector<std::string>& names, std::vector<NamedC
 
 // --- what is told
 
-std::string_view word(Verdict verdict) {
+// In the table what is not well stands out.
+std::string_view mark(Verdict verdict) {
   switch (verdict) {
     case Verdict::yes:
       return "ok";
@@ -87,6 +88,21 @@ std::string_view word(Verdict verdict) {
       break;
   }
   return "FAIL";
+}
+
+// For programs.
+std::string_view word(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::yes:
+      return "ok";
+    case Verdict::warning:
+      return "warning";
+    case Verdict::skipped:
+      return "skipped";
+    case Verdict::no:
+      break;
+  }
+  return "failed";
 }
 
 // https://no-color.org
@@ -119,7 +135,7 @@ void print_table(const std::vector<Asking>& answers, std::size_t width) {
   const bool coloured = use_colour();
   for (const auto& asking : answers)
     fmt::print("{:<{}}  {}{:<4}{}  {}\n", asking.name, width, coloured ? colour(asking.answer.verdict) : "",
-               word(asking.answer.verdict), coloured ? "\x1b[0m" : "", asking.answer.sentence);
+               mark(asking.answer.verdict), coloured ? "\x1b[0m" : "", asking.answer.sentence);
 }
 
 const char* level(const NamedCheck& check) {

@@ -16,6 +16,10 @@ using namespace safe_deploy;
 
 namespace {
 
+// ExecCondition= of systemd.service(5): a status of 1 to 254 skips the unit, which then has not failed. A
+// question that only conditions ask must not do that when it cannot be answered.
+constexpr int no_condition = 255;
+
 constexpr Option options[] = {
     {0, "reason", "TEXT", "why, for the record"},
     {0, "is", "WHAT",
@@ -43,7 +47,7 @@ constexpr ToolDescription tool{
         "good, bad: the verdict on RELEASE, or on the candidate or current one. passed: the\n"
         "health gate is passed. stuck: a person is needed. clear: forget the verdict.\n"
         "Exit status: 0 done or yes, 1 no or refused, 2 usage, 71 system error,\n"
-        "78 wrong configuration.\n"};
+        "78 wrong configuration; 255 where outdated and rollback-due can't be told.\n"};
 
 Result<std::string> current_release(const Config& config) {
   auto releases = Releases::open(config);
@@ -260,9 +264,12 @@ Result<int> run(const CommandLine& line, Reporter& report) {
   }
   if (!line.has("is")) return change_record(line, report);
   if (line.arguments.size() > 1) return fail(Outcome::usage, line.arguments[1], "one RELEASE at most");
-  auto yes = answer(line, line.value("is"), report);
-  if (!yes) return forward_error(yes);
-  return *yes ? 0 : 1;
+  const std::string what = line.value("is");
+  auto yes = answer(line, what, report);
+  if (yes) return *yes ? 0 : 1;
+  if (what != "outdated" && what != "rollback-due") return forward_error(yes);
+  report.say(Priority::error, yes.error().text());
+  return no_condition;
 }
 
 } // namespace

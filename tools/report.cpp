@@ -1,3 +1,5 @@
+#define SD_JOURNAL_SUPPRESS_LOCATION // where in the source a message is made is nobody's concern
+
 #include "report.hpp"
 
 #include "name.hpp"
@@ -7,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <systemd/sd-journal.h>
+#include <systemd/sd-login.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -36,10 +39,23 @@ void write_stderr(std::string_view text) {
   (void)!write(STDERR_FILENO, text.data(), text.size());
 }
 
+// The journal looks up the sender's unit when it reads a message. A tool that has ended by then is in none,
+// and its message is not among those that `journalctl -u` shows. What root says in this field is, too.
+std::string own_unit_field() {
+  char* unit = nullptr;
+  const std::string field =
+      sd_pid_get_unit(0, &unit) < 0 ? std::string() : fmt::format("OBJECT_SYSTEMD_UNIT={}", unit);
+  std::free(unit);
+  return field;
+}
+
 } // namespace
 
 Reporter::Reporter(std::string tool)
-    : tool_(std::move(tool)), in_journal_(stderr_is_journal()), on_terminal_(isatty(STDERR_FILENO) == 1) {}
+    : tool_(std::move(tool)), in_journal_(stderr_is_journal()), on_terminal_(isatty(STDERR_FILENO) == 1) {
+  if (!in_journal_) return;
+  if (auto field = own_unit_field(); !field.empty()) fields_.push_back(std::move(field));
+}
 
 Reporter::~Reporter() {
   wipe_live();

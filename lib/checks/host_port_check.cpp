@@ -18,6 +18,13 @@ std::string brief(const Address& address, const Answer& answer, bool free) {
   return fmt::format("{} {}", address.text(), answer.good() ? "is listened on" : "is not listened on");
 }
 
+// Ends a little before the deadline, so that what the addresses said is known when it passes.
+Deadline in_time_to_tell(const Deadline& deadline) {
+  if (deadline.is_never()) return deadline;
+  const Duration margin = std::min<Duration>(std::chrono::milliseconds(10), deadline.remaining() / 4);
+  return Deadline::at(deadline.when() - margin);
+}
+
 std::string reason_of(const std::vector<Reached>& reached) {
   if (any_connected(reached)) return "open";
   if (all_refused(reached)) return "refused";
@@ -94,7 +101,7 @@ Answer HostPortCheck::ask(const Deadline& deadline) {
     return answer;
   }
   if (!foreign.empty() && (question_.free || !any_yes)) {
-    const auto reached = reach(foreign, deadline);
+    const auto reached = reach(foreign, in_time_to_tell(deadline));
     reason = reason_of(reached);
     any_yes = any_yes || any_connected(reached);
     all_yes = all_yes && all_refused(reached);

@@ -12,6 +12,9 @@ namespace {
 constexpr auto description_interval = std::chrono::milliseconds(250);
 constexpr int description_share = 20; // at most one part in so many of the time goes into describing
 
+// Within this time an event may be the end of our own socket.
+constexpr auto echo = std::chrono::milliseconds(5);
+
 bool is_listening(const Socket& socket) {
   return socket.protocol == Protocol::udp || socket.state == SocketState::listen;
 }
@@ -51,7 +54,15 @@ PortFreeCheck::PortFreeCheck(PortQuestion question, std::shared_ptr<Sockets> soc
 }
 
 Answer PortFreeCheck::ask(const Deadline&) {
-  if (events_) events_->drain();
+  // Our own socket ended as well when it could be bound: that is no reason to try again, and again.
+  const bool woken = events_ && events_->drain();
+  if (woken && last_ && last_->good() && Clock::now() - last_look_ < echo) return *last_;
+  last_ = look();
+  last_look_ = Clock::now();
+  return *last_;
+}
+
+Answer PortFreeCheck::look() {
   for (;;) {
     auto bindable = try_places();
     if (!bindable) return cannot_look(question_.target, bindable.error());

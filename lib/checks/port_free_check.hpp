@@ -27,6 +27,7 @@ class PortFreeCheck final : public PortCheck {
     bool v6_only = false;
   };
 
+  Answer look();
   Result<Bindable> try_places();
   void subscribe();
   Answer free_answer() const;
@@ -46,6 +47,8 @@ class PortFreeCheck final : public PortCheck {
   std::vector<Place> places_;
   std::optional<DestroyEvents> events_ = {};
   bool tried_to_subscribe_ = false;
+  std::optional<Answer> last_ = {};
+  Clock::time_point last_look_ = {};
   std::string limitation_ = {};
   // Whoever is in the way is described once, as long as nothing seems to have changed: with many connections
   // on the machine a look at all of them takes its time.

@@ -45,8 +45,8 @@ Answer RestartsCheck::judge(const UnitState& unit, Clock::time_point now) {
   } else if (!limited) {
     answer.sentence = fmt::format("{} has no limit on its starts", unit.name);
   } else {
-    answer.sentence = fmt::format("{} was restarted {} by itself; its limit is {}", unit.name,
-                                  unit.restarts == 0 ? "never" : times(unit.restarts), limit);
+    answer.sentence = fmt::format("{}: {} automatic restart{}, at most {} are allowed", unit.name,
+                                  unit.restarts, unit.restarts == 1 ? "" : "s", limit);
   }
   return answer;
 }

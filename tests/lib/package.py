@@ -1,5 +1,6 @@
 """The package of this source tree, built on each Debian release and kept in the cache."""
 
+import functools
 import hashlib
 import os
 import platform
@@ -28,6 +29,7 @@ def sources():
     return [name for name in all_files() if not name.startswith(NOT_PACKAGED)]
 
 
+@functools.cache  # one run is about one state of the sources, whatever is edited meanwhile
 def source_digest():
     digest = hashlib.sha256()
     for name in sources():
@@ -65,8 +67,13 @@ def build(suite, log):
     return path
 
 
+given = {}  # suite -> a package that was built elsewhere
+
+
 def deb(suite, log):
     """The package itself; debugging symbols aside."""
+    if suite in given:
+        return given[suite]
     packages = [each for each in build(suite, log).glob("*.deb") if "-dbgsym_" not in each.name]
     if len(packages) != 1:
         raise trees.CommandFailed(f"expected one package, found {packages}")
@@ -76,6 +83,6 @@ def deb(suite, log):
 def installed(suite, log):
     """The tree of a machine that has the package installed."""
     package = deb(suite, log)
-    return trees.layer(trees.base(suite, log), suite, "installed", package.parent.name,
+    return trees.layer(trees.base(suite, log), suite, "installed", hashlib.sha256(package.read_bytes()).hexdigest(),
                        ["apt-get", "install", "--yes", "--no-install-recommends", package], log,
                        binds=[package.parent])

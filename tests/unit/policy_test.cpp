@@ -71,6 +71,22 @@ auto scripted(std::vector<Answer> script, bool instantly = true) {
 
 } // namespace
 
+TEST_CASE("a deadline without limit never passes") {
+  for (const Duration timeout : {Duration::zero(), without_limit}) {
+    const Deadline deadline = Deadline::after(timeout);
+    CHECK(deadline.is_never());
+    CHECK_FALSE(deadline.has_passed());
+    CHECK(deadline.remaining() == without_limit);
+  }
+  CHECK_FALSE(Deadline::after(1h).is_never());
+}
+
+TEST_CASE("a check without a limit of its own is asked") {
+  const auto answers = ask_once(
+      {{.name = "a", .check = scripted({yes}, false), .attempt_timeout = without_limit}}, Deadline::never());
+  CHECK(answers[0].answer.verdict == Verdict::yes);
+}
+
 TEST_CASE("an instant yes is asked for once and ends the wait") {
   auto check = scripted({yes});
   const auto waited = wait_until_yes(quick({check})).value();

@@ -197,6 +197,7 @@ TEST_CASE("somebody who is not the parent is told as well, or at least that it i
   Fd write_end(ready[1]);
   const pid_t watcher = fork();
   if (watcher == 0) {
+    child.end(); // this process's copy of what keeps it alive
     const auto process = Process::open(pid);
     (void)!write(write_end.get(), "r", 1);
     if (!process) _exit(1);

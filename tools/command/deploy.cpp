@@ -95,20 +95,23 @@ class Follower {
     std::vector<JournalMatch> matches;
     for (const auto& unit : units_) {
       matches.push_back({"_SYSTEMD_UNIT=" + unit});
+      matches.push_back({"_UID=0", "OBJECT_SYSTEMD_UNIT=" + unit}); // see tools/report.cpp
       matches.push_back({"_PID=1", "UNIT=" + unit});
     }
     // The gates of the guard run in the app's own unit.
     for (const char* gate : {"port-wait", "health-wait"})
-      matches.push_back({"_SYSTEMD_UNIT=" + config_.unit, fmt::format("SYSLOG_IDENTIFIER={}", gate)});
+      for (const char* field : {"_SYSTEMD_UNIT", "OBJECT_SYSTEMD_UNIT"})
+        matches.push_back(
+            {fmt::format("{}={}", field, config_.unit), fmt::format("SYSLOG_IDENTIFIER={}", gate)});
     return matches;
   }
 
   void read_journal() {
     journal_->read([this](const JournalEntry& entry) {
       const std::string unit = entry.field("UNIT");
-      if (!unit.empty()) { // systemd's own words: only the end of a job matters
+      if (!unit.empty()) { // systemd's own words: the end of a job, and what it could not do
         if (!entry.field("JOB_RESULT").empty()) told_.insert(unit);
-        return;
+        if (!entry.field("JOB_RESULT").empty() || entry.field("PRIORITY") > "3") return;
       }
       last_line_ = fmt::format("{}: {}", printable(entry.field("SYSLOG_IDENTIFIER"), 40),
                                printable(entry.field("MESSAGE"), 400));
