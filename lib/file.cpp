@@ -92,7 +92,7 @@ Result<void> append_line_at(int directory, const std::string& name, const std::s
   text += line;
   text += '\n';
   if (auto written = write_all(file.get(), text, shown); !written) {
-    (void)ftruncate(file.get(), size); // half a line is no line
+    (void)!ftruncate(file.get(), size); // half a line is no line
     return written;
   }
   return {};

@@ -18,7 +18,7 @@ namespace safe_deploy {
 namespace {
 
 constexpr std::size_t largest_file = 1U << 20U;
-// INI_MAX_LINE (200) of inih holds the terminating NUL; our reader gives lines without their newline.
+// INI_MAX_LINE (200) of inih holds the terminating NUL; the newline may come with the next read.
 constexpr std::size_t longest_line = 199;
 // MAX_SECTION and MAX_NAME (50) of inih hold the terminating NUL.
 constexpr std::size_t longest_name = 49;
@@ -208,43 +208,58 @@ class Feeder {
  public:
   explicit Feeder(Scanner& scanner) : scanner_(scanner) {}
 
-  // Whether inih understood each line as we did.
+  // Whether inih understood each line as we did. What it calls an error is known better by what it gave back.
   [[nodiscard]] bool run() {
-    return ini_parse_stream(&Feeder::give, this, &Feeder::take, this) == 0 && agreed_ && all_taken();
+    return ini_parse_stream(&Feeder::give, this, &Feeder::take, this) >= 0 && agreed_ && all_taken();
   }
 
  private:
   static char* give(char* into, int size, void* self) noexcept {
     auto& feeder = *static_cast<Feeder*>(self);
-    const auto& lines = feeder.scanner_.lines;
-    if (!feeder.taken_last()) return nullptr;
-    if (feeder.next_ == lines.size()) return nullptr;
-    const std::string& text = lines[feeder.next_].text;
-    if (size < 0 || text.size() >= static_cast<std::size_t>(size)) {
-      feeder.agreed_ = false;
-      return nullptr;
+    const auto room = static_cast<std::size_t>(size);
+    // As fgets(3) does: the newline of a line that fills the buffer comes alone. For inih 55 that is an empty
+    // line, while inih 58 reads on to it before it looks at the line, and calls that an error.
+    if (feeder.newline_due_) {
+      feeder.newline_due_ = false;
+      return copy("\n", into, room);
     }
-    std::memcpy(into, text.c_str(), text.size() + 1);
-    ++feeder.next_;
+    const auto& lines = feeder.scanner_.lines;
+    if (!feeder.taken_last() || feeder.next_ == lines.size()) return nullptr;
+    std::string text = lines[feeder.next_++].text;
     feeder.taken_ = false;
+    feeder.newline_due_ = text.size() + 1 == room;
+    if (!feeder.newline_due_) text += '\n';
+    char* given = copy(text, into, room);
+    if (given == nullptr) feeder.agreed_ = false;
+    return given;
+  }
+
+  static char* copy(const std::string& text, char* into, std::size_t room) {
+    if (text.size() >= room) return nullptr;
+    std::memcpy(into, text.c_str(), text.size() + 1);
     return into;
   }
 
   static int take(void* self, const char* section, const char* key, const char* value) noexcept {
     auto& feeder = *static_cast<Feeder*>(self);
-    const Line& line = feeder.scanner_.lines[feeder.next_ - 1];
-    auto& sections = feeder.scanner_.sections;
-    if (feeder.taken_ || sections.empty() || sections[line.section].name != section) return 0;
-    auto& entries = sections[line.section].entries;
-    if (line.kind == LineKind::entry) {
-      entries.push_back({key, {{value, line.number}}, {sections[line.section].place.file, line.number}});
-    } else if (line.kind == LineKind::continuation && !entries.empty() && entries.back().key == key) {
-      entries.back().pieces.push_back({value, line.number});
-    } else {
-      return 0;
-    }
+    feeder.agreed_ = feeder.agreed_ && feeder.take_value(section, key, value);
     feeder.taken_ = true;
     return 1;
+  }
+
+  [[nodiscard]] bool take_value(std::string_view section, const char* key, const char* value) {
+    const Line& line = scanner_.lines[next_ - 1];
+    if (taken_ || scanner_.sections.empty()) return false;
+    IniSection& into = scanner_.sections[line.section];
+    if (into.name != section) return false;
+    if (line.kind == LineKind::entry) {
+      into.entries.push_back({key, {{value, line.number}}, {into.place.file, line.number}});
+      return true;
+    }
+    if (line.kind != LineKind::continuation || into.entries.empty() || into.entries.back().key != key)
+      return false;
+    into.entries.back().pieces.push_back({value, line.number});
+    return true;
   }
 
   // Each line that holds (part of) a value must have come back before the next one is given.
@@ -259,6 +274,7 @@ class Feeder {
   Scanner& scanner_;
   std::size_t next_ = 0;
   bool taken_ = false;
+  bool newline_due_ = false;
   bool agreed_ = true;
 };
 

@@ -24,18 +24,18 @@ namespace {
 constexpr std::size_t shown_value = 100; // bytes of a JSON value in a message
 
 // Owns one reference of a JSON value. libjq's functions take the references that they are given: pass give().
-class Json {
+class JsonValue {
  public:
-  Json() : value_(jv_invalid()) {}
-  explicit Json(jv value) : value_(value) {}
-  Json(Json&& other) noexcept : value_(other.take()) {}
-  Json& operator=(Json&& other) noexcept {
+  JsonValue() : value_(jv_invalid()) {}
+  explicit JsonValue(jv value) : value_(value) {}
+  JsonValue(JsonValue&& other) noexcept : value_(other.take()) {}
+  JsonValue& operator=(JsonValue&& other) noexcept {
     std::swap(value_, other.value_);
     return *this;
   }
-  Json(const Json&) = delete;
-  Json& operator=(const Json&) = delete;
-  ~Json() { jv_free(value_); }
+  JsonValue(const JsonValue&) = delete;
+  JsonValue& operator=(const JsonValue&) = delete;
+  ~JsonValue() { jv_free(value_); }
 
   [[nodiscard]] jv give() const { return jv_copy(value_); }
   [[nodiscard]] jv take() { return std::exchange(value_, jv_invalid()); }
@@ -44,7 +44,7 @@ class Json {
 
   // As JSON on one line, cut.
   [[nodiscard]] std::string shown() const {
-    const Json text(jv_dump_string(give(), 0));
+    const JsonValue text(jv_dump_string(give(), 0));
     return printable(text.string(), shown_value);
   }
 
@@ -54,7 +54,7 @@ class Json {
 
   // The message of an invalid value; empty if it has none (a stream that has ended, say).
   [[nodiscard]] std::string message() const {
-    const Json message(jv_invalid_get_msg(give()));
+    const JsonValue message(jv_invalid_get_msg(give()));
     return message.kind() == JV_KIND_STRING ? std::string(message.string()) : std::string();
   }
 
@@ -82,7 +82,7 @@ class PathReader {
  public:
   struct Path {
     std::string text;
-    Json keys; // an array of strings and numbers
+    JsonValue keys; // an array of strings and numbers
   };
 
   explicit PathReader(std::string_view filter) : rest_(filter) {}
@@ -127,24 +127,24 @@ class PathReader {
   }
 
   // A string literal without interpolation, which is written as in JSON.
-  Json take_string() {
+  JsonValue take_string() {
     std::size_t end = 1;
     while (end < rest_.size() && rest_[end] != '"') {
-      if (rest_[end] == '\\' && end + 1 < rest_.size() && rest_[++end] == '(') return Json();
+      if (rest_[end] == '\\' && end + 1 < rest_.size() && rest_[++end] == '(') return JsonValue();
       ++end;
     }
-    if (end >= rest_.size()) return Json();
-    Json literal(jv_parse_sized(rest_.data(), static_cast<int>(end + 1)));
+    if (end >= rest_.size()) return JsonValue();
+    JsonValue literal(jv_parse_sized(rest_.data(), static_cast<int>(end + 1)));
     rest_.remove_prefix(end + 1);
     return literal;
   }
 
   std::optional<Path> take_path() {
     const std::string_view from = rest_;
-    Json keys(jv_array());
-    const auto add = [&keys](Json key) {
+    JsonValue keys(jv_array());
+    const auto add = [&keys](JsonValue key) {
       const bool good = key.valid();
-      keys = Json(jv_array_append(keys.take(), good ? key.take() : jv_null()));
+      keys = JsonValue(jv_array_append(keys.take(), good ? key.take() : jv_null()));
       return good;
     };
     bool first = true;
@@ -152,7 +152,7 @@ class PathReader {
       if (take(".")) {
         if (!rest_.empty() && is_letter(rest_.front())) {
           const std::string_view name = take_name();
-          (void)add(Json(jv_string_sized(name.data(), static_cast<int>(name.size()))));
+          (void)add(JsonValue(jv_string_sized(name.data(), static_cast<int>(name.size()))));
         } else if (!rest_.empty() && rest_.front() == '"') {
           if (!add(take_string())) return std::nullopt;
         } else if (!first) {
@@ -166,7 +166,7 @@ class PathReader {
           const std::string_view digits = take_while(is_digit);
           if (digits.empty() || digits.size() > 6) return std::nullopt;
           const int index = std::stoi(std::string(digits));
-          (void)add(Json(jv_number(negative ? -index : index)));
+          (void)add(JsonValue(jv_number(negative ? -index : index)));
         }
         if (!take("]")) return std::nullopt;
       } else if (!take("?")) {
@@ -196,12 +196,12 @@ class PathReader {
 };
 
 // What the paths of the filter hold in this input: `it is "unhealthy"`. Empty where that cannot be told.
-std::string explain(std::string_view filter, const Json& input) {
+std::string explain(std::string_view filter, const JsonValue& input) {
   const auto paths = PathReader(filter).read();
   if (!paths || paths->empty() || paths->front().text == filter) return {};
   std::string text;
   for (const auto& path : *paths) {
-    const Json value(jv_getpath(input.give(), path.keys.give()));
+    const JsonValue value(jv_getpath(input.give(), path.keys.give()));
     if (!value.valid()) continue;
     if (!text.empty()) text += ", ";
     text += fmt::format("{} is {}", paths->size() == 1 ? "it" : path.text, value.shown());
@@ -232,7 +232,7 @@ Result<Jq> compile(const std::string& program, const JqFilters::Variables& varia
   if (!jq) return fail_errno("libjq", "cannot start", ENOMEM);
   std::string said;
   const auto keep_first = [](void* to, jv message) {
-    const Json owner(message);
+    const JsonValue owner(message);
     auto& first = *static_cast<std::string*>(to);
     if (first.empty() && owner.kind() == JV_KIND_STRING) first = owner.string();
   };
@@ -242,9 +242,9 @@ Result<Jq> compile(const std::string& program, const JqFilters::Variables& varia
       jq.get(), [](void*, jv message) { jv_free(message); }, nullptr);
   jq_set_input_cb(jq.get(), nullptr, nullptr);
   jq_set_attr(jq.get(), jv_string("JQ_LIBRARY_PATH"), jv_array());
-  Json arguments(jv_object());
+  JsonValue arguments(jv_object());
   for (const auto& [name, value] : variables)
-    arguments = Json(jv_object_set(arguments.take(), jv_string(name.c_str()), jv_string(value.c_str())));
+    arguments = JsonValue(jv_object_set(arguments.take(), jv_string(name.c_str()), jv_string(value.c_str())));
   if (jq_compile_args(jq.get(), program.c_str(), arguments.take()) == 0)
     return fail(Outcome::usage, fmt::format("'{}'", printable(program)),
                 fmt::format("is not a jq filter ({})", first_line(said)));
@@ -254,16 +254,16 @@ Result<Jq> compile(const std::string& program, const JqFilters::Variables& varia
 }
 
 // What is wrong with a result that is not one true: "gave false", "failed: ..."; empty if it is true.
-std::string judge_result(const Json& result) {
+std::string judge_result(const JsonValue& result) {
   if (result.kind() == JV_KIND_OBJECT) {
-    const Json why(jv_object_get(result.give(), jv_string("error")));
+    const JsonValue why(jv_object_get(result.give(), jv_string("error")));
     return "failed: " + (why.kind() == JV_KIND_STRING ? printable(why.string()) : why.shown());
   }
   if (result.kind() != JV_KIND_ARRAY) return "gave no result"; // it called halt, say
   const int count = jv_array_length(result.give());
   if (count == 0) return "gave no result";
   for (int i = 0; i < count; ++i) {
-    const Json value(jv_array_get(result.give(), i));
+    const JsonValue value(jv_array_get(result.give(), i));
     if (value.kind() != JV_KIND_TRUE) return "gave " + value.shown();
   }
   return count == most_results ? "gave more results than can be looked at" : "";
@@ -323,7 +323,7 @@ Result<void> JqFilters::check(std::string_view json) {
   if (auto ready = compiled(); !ready) return ready;
   const std::lock_guard lock(state_->mutex);
   if (json.size() > INT_MAX) return fail(Outcome::no, "JSON", "is longer than 2 GiB");
-  const Json input(jv_parse_sized(json.data(), static_cast<int>(json.size())));
+  const JsonValue input(jv_parse_sized(json.data(), static_cast<int>(json.size())));
   if (!input.valid()) {
     std::string why = input.message();
     why.resize(std::min(why.size(), why.find(" (while parsing"))); // all of the text follows there
@@ -332,7 +332,7 @@ Result<void> JqFilters::check(std::string_view json) {
   }
   jq_start(state_->jq.get(), input.give(), 0);
   for (const auto& filter : state_->filters) {
-    const std::string problem = judge_result(Json(jq_next(state_->jq.get())));
+    const std::string problem = judge_result(JsonValue(jq_next(state_->jq.get())));
     if (!problem.empty())
       return fail(Outcome::no, "",
                   fmt::format("{} {}{}", printable(filter), problem, explain(filter, input)));

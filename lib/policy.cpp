@@ -24,6 +24,11 @@ namespace {
 // should tell better than we can why it was not met.
 constexpr auto grace = std::chrono::milliseconds(50);
 
+// A check is to be done so much before the end of the wait, so that it can say itself how far it came.
+constexpr Duration heads_up = std::chrono::milliseconds(20);
+// No check is asked again in the last moment: an answer would hardly come.
+constexpr Duration last_moment = std::chrono::milliseconds(50);
+
 Answer not_answered(const Asked& asked) {
   return {.verdict = asked.warning_only ? Verdict::warning : Verdict::no,
           .reason = "timeout",
@@ -328,9 +333,12 @@ class Waiter {
         return;
       }
     }
+    const Duration left = holding_ ? without_limit : wait_.deadline.remaining();
+    if (item.last && left < last_moment) return; // what it could still say is less than what it said
     item.asking = true;
-    const Deadline deadline = holding_ ? Deadline::never() : wait_.deadline;
-    item.worker->ask(deadline);
+    item.worker->ask(left == without_limit
+                         ? Deadline::never()
+                         : Deadline::at(wait_.deadline.when() - std::min(heads_up, left / 10)));
     if (item.asked.attempt_timeout != without_limit)
       loop_->arm(item.give_up_timer, Clock::now() + item.asked.attempt_timeout + grace);
   }

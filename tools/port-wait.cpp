@@ -1,5 +1,6 @@
 #include "app.hpp"
 #include "checks/port_check.hpp"
+#include "json.hpp"
 #include "message_ids.hpp"
 #include "options.hpp"
 #include "policy.hpp"
@@ -8,7 +9,6 @@
 #include "unit_watch.hpp"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cstdlib>
@@ -225,8 +225,8 @@ Conclusion conclude(const Waited& waited, const std::optional<Process>& process)
   return {static_cast<int>(Outcome::no), "no", waited.answers[waited.decisive].answer.sentence};
 }
 
-nlohmann::ordered_json to_json(const PortHolder& holder) {
-  nlohmann::ordered_json object{{"state", holder.state}, {"uid", holder.holder.uid}};
+Json to_json(const PortHolder& holder) {
+  Json object{{"state", holder.state}, {"uid", holder.holder.uid}};
   if (holder.holder.pid != 0) {
     object["pid"] = holder.holder.pid;
     object["command"] = holder.holder.command;
@@ -238,21 +238,21 @@ nlohmann::ordered_json to_json(const PortHolder& holder) {
 }
 
 void print_json(const Waited& waited, const Conclusion& conclusion, const Checks& checks) {
-  nlohmann::ordered_json targets = nlohmann::ordered_json::array();
+  Json targets = Json::array();
   for (std::size_t i = 0; i < waited.answers.size(); ++i) {
     const Asking& asking = waited.answers[i];
-    nlohmann::ordered_json target{{"target", asking.name},
-                                  {"ok", asking.answer.good()},
-                                  {"reason", asking.answer.reason},
-                                  {"message", asking.answer.sentence}};
+    Json target{{"target", asking.name},
+                {"ok", asking.answer.good()},
+                {"reason", asking.answer.reason},
+                {"message", asking.answer.sentence}};
     if (const auto holder = checks[i]->holder()) target["holder"] = to_json(*holder);
     targets.push_back(std::move(target));
   }
-  const nlohmann::ordered_json object{{"outcome", conclusion.word},
-                                      {"message", conclusion.text},
-                                      {"elapsed", std::chrono::duration<double>(waited.elapsed).count()},
-                                      {"targets", std::move(targets)}};
-  fmt::print("{}\n", object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+  const Json object{{"outcome", conclusion.word},
+                    {"message", conclusion.text},
+                    {"elapsed", std::chrono::duration<double>(waited.elapsed).count()},
+                    {"targets", std::move(targets)}};
+  fmt::print("{}\n", to_text(object));
 }
 
 // Shows how far the wait is: a live line on a terminal, elsewhere a line when an answer changes.

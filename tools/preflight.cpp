@@ -1,6 +1,7 @@
 #include "app.hpp"
 #include "checks/context.hpp"
 #include "checks/standard.hpp"
+#include "json.hpp"
 #include "late_error.hpp"
 #include "message_ids.hpp"
 #include "options.hpp"
@@ -8,7 +9,6 @@
 #include "quantity.hpp"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 #include <unistd.h>
 
 #include <algorithm>
@@ -142,13 +142,13 @@ const char* level(const NamedCheck& check) {
   return check.asked.warning_only ? "warning" : "critical";
 }
 
-void print_json(const nlohmann::ordered_json& object) {
-  fmt::print("{}\n", object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+void print_json(const Json& object) {
+  fmt::print("{}\n", to_text(object));
 }
 
 void print_list(const std::vector<NamedCheck>& checks, bool json) {
   if (json) {
-    nlohmann::ordered_json all = nlohmann::ordered_json::array();
+    Json all = Json::array();
     for (const auto& check : checks)
       all.push_back(
           {{"name", check.asked.name}, {"level", level(check)}, {"description", check.description}});
@@ -159,8 +159,8 @@ void print_list(const std::vector<NamedCheck>& checks, bool json) {
     fmt::print("{:<{}}  {:<8}  {}\n", check.asked.name, name_width(checks), level(check), check.description);
 }
 
-nlohmann::ordered_json to_json(const Asking& asking, const NamedCheck& check) {
-  nlohmann::ordered_json figures = nlohmann::ordered_json::object();
+Json to_json(const Asking& asking, const NamedCheck& check) {
+  Json figures = Json::object();
   for (const auto& figure : asking.answer.figures) figures[figure.name] = figure.value;
   return {{"name", asking.name},
           {"verdict", word(asking.answer.verdict)},
@@ -191,7 +191,7 @@ void tell(const std::vector<Asking>& answers, const std::vector<NamedCheck>& che
           Reporter& report) {
   const auto failed = with_verdict(answers, Verdict::no);
   if (line.has("json")) {
-    nlohmann::ordered_json all = nlohmann::ordered_json::array();
+    Json all = Json::array();
     for (std::size_t i = 0; i < answers.size(); ++i) all.push_back(to_json(answers[i], checks[i]));
     print_json({{"ok", failed.empty()}, {"checks", std::move(all)}});
   } else if (!report.in_journal() && !line.has("quiet")) {

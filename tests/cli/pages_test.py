@@ -10,7 +10,7 @@ from cli import TOOLS, run
 MAN = Path(os.environ["MAN"])
 NAMES = sorted(path.name for path in TOOLS.iterdir() if path.is_file() and os.access(path, os.X_OK))
 
-HELP_LINE = re.compile(r"^  (?:-(\w), |    )--([a-z-]+)(?: ([A-Z][\w:/%-]*|\S+))?(?:  |$)")
+HELP_LINE = re.compile(r"^  (?:-(\w), |    )--([a-z0-9-]+)(?: ([A-Z][\w:/%-]*|\S+))?(?:  |$)")
 
 
 def help_options(text):

@@ -1,0 +1,118 @@
+#include "health/request.hpp"
+
+#include "checks/context.hpp"
+#include "checks/http_check.hpp"
+#include "checks/standard.hpp"
+#include "http_options.hpp"
+#include "quantity.hpp"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+
+namespace safe_deploy::health {
+
+namespace {
+
+Result<void> check_arguments(const CommandLine& line) {
+  if (!line.has("app")) {
+    if (line.arguments.empty()) return fail(Outcome::usage, "", "URL or --app is needed");
+    return {};
+  }
+  if (!line.arguments.empty()) return fail(Outcome::usage, line.arguments[0], "no URL is needed with --app");
+  if (line.has("unit")) return fail(Outcome::usage, "--unit", "does not go with --app, which has its own");
+  for (const Option& option : http_options)
+    if (line.has(option.long_name))
+      return fail(Outcome::usage, fmt::format("--{}", option.long_name),
+                  "does not go with --app: the checks are in the configuration");
+  return {};
+}
+
+Result<void> read_policy(const CommandLine& line, Request& request) {
+  for (const auto& [option, to] : {std::pair("timeout", &request.timeout),
+                                   {"interval", &request.interval},
+                                   {"attempt-timeout", &request.attempt_timeout},
+                                   {"hold", &request.hold}}) {
+    if (!line.has(option)) continue;
+    auto value = parse_duration(line.value(option));
+    if (!value) return forward_error(value);
+    *to = *value;
+  }
+  for (const auto& [option, to] : {std::pair("attempts", &request.attempts), {"rise", &request.rise}}) {
+    if (!line.has(option)) continue;
+    auto value = parse_count(line.value(option), 1, 1'000'000);
+    if (!value) return forward_error(value);
+    *to = static_cast<unsigned>(*value);
+  }
+  for (const auto& [option, value] :
+       {std::pair("interval", request.interval), {"attempt-timeout", request.attempt_timeout}})
+    if (value <= Duration::zero() || value == without_limit)
+      return fail(Outcome::usage, fmt::format("--{}", option),
+                  "must be longer than nothing, and have a limit");
+  return {};
+}
+
+Result<void> read_pid(const CommandLine& line, Request& request) {
+  const char* main_pid = std::getenv("MAINPID"); // systemd.exec(5): of ExecStartPost= and its like
+  const std::string text = line.value("pid", main_pid != nullptr ? main_pid : "");
+  if (text.empty()) return {};
+  constexpr std::uint64_t most = 1U << 22U; // PID_MAX_LIMIT, proc(5)
+  auto pid = parse_count(text, 0, most);
+  if (!pid) return forward_error(pid);
+  request.pid = static_cast<pid_t>(*pid);
+  return {};
+}
+
+Result<void> add_urls(const CommandLine& line, Request& request) {
+  auto expectations = read_http_expectations(line, LateError::teller(request.late_error));
+  if (!expectations) return forward_error(expectations);
+  const auto identity = request.unit.empty() ? nullptr : std::make_shared<const Identity>(request.unit);
+  for (const auto& url : line.arguments) {
+    auto http = read_http_request(line, url);
+    if (!http) return forward_error(http);
+    auto check = HttpCheck::create(std::move(*http), *expectations, identity);
+    if (!check) return forward_error(check);
+    request.checks.push_back(
+        {.name = url, .check = *check, .attempt_timeout = request.attempt_timeout, .gate = (*check)->gate()});
+  }
+  return {};
+}
+
+Result<void> add_app_checks(const CommandLine& line, Request& request) {
+  const Config& config = request.app->config;
+  const char* credentials = std::getenv("CREDENTIALS_DIRECTORY");
+  CheckContext context = make_context(config, credentials != nullptr ? credentials : "");
+  context.on_late_error = LateError::teller(request.late_error);
+  auto checks = health_checks(config, std::move(context));
+  if (!checks) return forward_error(checks);
+  for (auto& check : *checks) {
+    if (line.has("attempt-timeout")) check.asked.attempt_timeout = request.attempt_timeout;
+    request.checks.push_back(std::move(check.asked));
+  }
+  return {};
+}
+
+} // namespace
+
+Result<Request> read_request(const CommandLine& line, Reporter& report) {
+  if (auto checked = check_arguments(line); !checked) return forward_error(checked);
+  Request request;
+  if (line.has("unit")) request.unit = service_name(line.value("unit"));
+  if (line.has("app")) {
+    auto app = load_app(line, line.value("app"), report);
+    if (!app) return forward_error(app);
+    request.app.emplace(std::move(*app));
+    const Config& config = request.app->config;
+    request.timeout = config.health_timeout;
+    request.interval = config.health_interval;
+    request.attempts = config.health_attempts;
+    request.unit = config.unit;
+  }
+  if (auto read = read_policy(line, request); !read) return forward_error(read);
+  if (auto read = read_pid(line, request); !read) return forward_error(read);
+  auto added = request.app ? add_app_checks(line, request) : add_urls(line, request);
+  if (!added) return forward_error(added);
+  return request;
+}
+
+} // namespace safe_deploy::health

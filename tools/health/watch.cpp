@@ -1,0 +1,103 @@
+#include "health/watch.hpp"
+
+#include <fmt/format.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+namespace safe_deploy::health {
+
+namespace {
+
+// The main process was gone before it could be watched. An ordinary end of a oneshot service is no such case.
+std::optional<std::string> ended_before(const UnitState& unit) {
+  const bool starting = unit.active_state == "activating" && unit.sub_state == "start-post";
+  if (!starting || unit.main_pid != 0 || unit.type == "oneshot" || unit.type == "forking")
+    return std::nullopt;
+  const std::string how = unit.how_main_ended();
+  if (how.empty()) return std::nullopt;
+  return fmt::format("the main process of {} {}", unit.name, how);
+}
+
+// systemd gives each command of a start the whole of TimeoutStartSec= (seen on 252 and 257).
+Duration start_limit_of(const UnitState& unit) {
+  const auto is_this = [](pid_t pid) { return pid != 0 && (pid == getpid() || pid == getppid()); };
+  const bool starts_us =
+      unit.active_state == "activating" && (is_this(unit.control_pid) || is_this(unit.main_pid));
+  return starts_us ? unit.timeout_start : without_limit;
+}
+
+// Of the service that this process is a part of, if it is one.
+Duration own_start_limit(const Watched& watched) {
+  if (std::getenv("INVOCATION_ID") == nullptr) return without_limit;
+  const CgroupUnit own = unit_of_process(getpid());
+  if (!own.unit.ends_with(".service") || !own.user_unit.empty()) return without_limit;
+  const UnitState* known = watched.unit ? watched.unit->state() : nullptr;
+  if (known != nullptr && known->name == own.unit) return start_limit_of(*known);
+  auto bus = Bus::open_system();
+  if (!bus) return without_limit;
+  const auto state = bus->unit(own.unit);
+  return state ? start_limit_of(*state) : without_limit;
+}
+
+Result<void> watch_unit(const Request& request, Watched& watched, Reporter& report) {
+  auto opened = UnitWatch::open(request.unit);
+  if (!opened) {
+    report.say(Priority::warning, fmt::format("{} is not watched: {}", request.unit, opened.error().text()));
+    return {};
+  }
+  watched.unit.emplace(std::move(*opened));
+  if (auto why = watched.unit->look()) return fail(Outcome::no, "", *why);
+  const UnitState* state = watched.unit->state();
+  if (state == nullptr) return {};
+  if (auto why = ended_before(*state)) return fail(Outcome::no, "", *why);
+  return {};
+}
+
+Result<void> watch_process(const Request& request, Watched& watched) {
+  const UnitState* state = watched.unit ? watched.unit->state() : nullptr;
+  const pid_t pid = request.pid.value_or(state != nullptr ? state->main_pid : 0);
+  if (pid == 0) return {};
+  auto process = Process::open(pid);
+  if (process) {
+    watched.process.emplace(std::move(*process));
+    return {};
+  }
+  const std::string how = request.unit.empty() ? "" : how_unit_ended(request.unit);
+  if (process.error().outcome() != Outcome::no || how.empty()) return forward_error(process);
+  return fail(Outcome::no, "", fmt::format("the main process of {} (pid {}) {}", request.unit, pid, how));
+}
+
+// Both in one descriptor, for the wait takes one.
+Result<void> join_events(Watched& watched, const LateError& late_error) {
+  watched.events.reset(epoll_create1(EPOLL_CLOEXEC));
+  if (!watched.events) return fail_errno("epoll", "cannot create");
+  for (const int fd : {late_error.fd(), watched.unit ? watched.unit->fd() : -1}) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    if (fd >= 0 && epoll_ctl(watched.events.get(), EPOLL_CTL_ADD, fd, &event) < 0)
+      return fail_errno("epoll", "cannot watch");
+  }
+  return {};
+}
+
+} // namespace
+
+Result<Watched> watch(const Request& request, Reporter& report) {
+  Watched watched;
+  if (!request.unit.empty())
+    if (auto done = watch_unit(request, watched, report); !done) return forward_error(done);
+  if (auto done = watch_process(request, watched); !done) return forward_error(done);
+  watched.start_limit = own_start_limit(watched);
+  if (auto joined = join_events(watched, *request.late_error); !joined) return forward_error(joined);
+  return watched;
+}
+
+std::string how_unit_ended(const std::string& unit) {
+  auto bus = Bus::open_system();
+  const auto state = bus ? bus->unit(unit) : Result<UnitState>(UnitState());
+  return state ? state->how_main_ended() : "";
+}
+
+} // namespace safe_deploy::health
