@@ -213,7 +213,7 @@ std::span<const Key<CheckSection>> check_keys() {
 
 std::vector<KnownKey> known_keys() {
   std::vector<KnownKey> known;
-  const auto add = [&](std::string section, const auto& keys) {
+  const auto add = [&](const std::string& section, const auto& keys) {
     for (const auto& key : keys)
       known.push_back({section, std::string(key.name), std::string(key.otherwise), false});
   };

@@ -2,19 +2,9 @@
 
 #include <sys/epoll.h>
 
+#include <algorithm>
+
 namespace safe_deploy {
-
-namespace {
-
-std::uint64_t microseconds(Clock::time_point when) {
-  if (when == Clock::time_point::max()) return UINT64_MAX; // sd_event_add_time(3): never
-  return static_cast<std::uint64_t>(std::chrono::ceil<Duration>(when.time_since_epoch()).count());
-}
-
-// Timers fire as exactly as the kernel can: sd-event's default accuracy is 250 ms, 0 would stand for it.
-constexpr std::uint64_t exact = 1;
-
-} // namespace
 
 BlockedSignals::BlockedSignals() {
   sigset_t blocked;
@@ -69,37 +59,47 @@ void EventLoop::on_signal(int signal, std::function<void()> callback) {
 }
 
 std::size_t EventLoop::add_timer(std::function<void()> callback) {
-  Handler& handler = add_handler(std::move(callback));
-  sd_event_source* source = nullptr;
-  const auto call = [](sd_event_source*, std::uint64_t, void* self) {
-    static_cast<Handler*>(self)->callback();
-    return 0;
-  };
-  note(sd_event_add_time(event_.get(), &source, CLOCK_MONOTONIC, UINT64_MAX, exact, call, &handler),
-       "cannot set a timer");
-  if (source != nullptr) note(sd_event_source_set_enabled(source, SD_EVENT_OFF), "cannot stop a timer");
-  handler.source.reset(source);
-  timers_.push_back(&handler);
+  timers_.push_back(std::make_unique<Timer>(Timer{std::move(callback)}));
   return timers_.size() - 1;
 }
 
 void EventLoop::arm(std::size_t timer, Clock::time_point when) {
-  sd_event_source* source = timers_[timer]->source.get();
-  note(sd_event_source_set_time(source, microseconds(when)), "cannot set a timer");
-  note(sd_event_source_set_enabled(source, SD_EVENT_ONESHOT), "cannot start a timer");
+  disarm(timer);
+  timers_[timer]->due = when;
+  if (when != Clock::time_point::max()) armed_.insert({when, timer});
 }
 
 void EventLoop::disarm(std::size_t timer) {
-  note(sd_event_source_set_enabled(timers_[timer]->source.get(), SD_EVENT_OFF), "cannot stop a timer");
+  armed_.erase({timers_[timer]->due, timer});
+  timers_[timer]->due = Clock::time_point::max();
+}
+
+// sd_event_run(3): UINT64_MAX for ever. Rounded up, so that what is due then is due.
+std::uint64_t EventLoop::microseconds_to_next() const {
+  if (armed_.empty()) return UINT64_MAX;
+  const auto left = std::chrono::ceil<Duration>(armed_.begin()->first - Clock::now());
+  return static_cast<std::uint64_t>(std::max(left, Duration::zero()).count());
+}
+
+void EventLoop::fire_due() {
+  const auto now = Clock::now(); // once: a timer that is armed anew waits for the next turn
+  while (!stopped_ && !armed_.empty() && armed_.begin()->first <= now) {
+    const std::size_t timer = armed_.begin()->second;
+    disarm(timer);
+    timers_[timer]->callback();
+  }
 }
 
 void EventLoop::stop() {
-  note(sd_event_exit(event_.get(), 0), "cannot stop");
+  stopped_ = true;
 }
 
 Result<void> EventLoop::run() {
   if (!failure_) return failure_;
-  note(sd_event_loop(event_.get()), "cannot run");
+  while (!stopped_ && failure_) {
+    note(sd_event_run(event_.get(), microseconds_to_next()), "cannot run");
+    fire_due();
+  }
   return failure_;
 }
 

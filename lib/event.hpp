@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
+#include <utility>
 #include <vector>
 
 namespace safe_deploy {
@@ -36,13 +38,14 @@ class EventLoop {
   void on_readable(int fd, std::function<void()> callback);
   void on_signal(int signal, std::function<void()> callback);
 
-  // A timer, unarmed at first; the index is for arm().
+  // A timer, unarmed at first; the index is for arm(). They are no sd-event sources, each of whose settings
+  // and firings costs system calls: the next one that is due is how long the loop waits.
   std::size_t add_timer(std::function<void()> callback);
   void arm(std::size_t timer, Clock::time_point when);
   void disarm(std::size_t timer);
 
+  // Ends run(), also one that is yet to come.
   void stop();
-  // Until stop() is called.
   Result<void> run();
 
   [[nodiscard]] sd_event* get() const { return event_.get(); }
@@ -62,10 +65,18 @@ class EventLoop {
   EventLoop() = default;
   void note(int result, const char* what);
   Handler& add_handler(std::function<void()> callback);
+  [[nodiscard]] std::uint64_t microseconds_to_next() const;
+  void fire_due();
 
   std::unique_ptr<sd_event, EventDeleter> event_;
   std::vector<std::unique_ptr<Handler>> handlers_;
-  std::vector<Handler*> timers_;
+  struct Timer {
+    std::function<void()> callback;
+    Clock::time_point due = Clock::time_point::max(); // max: not armed
+  };
+  std::vector<std::unique_ptr<Timer>> timers_;
+  std::set<std::pair<Clock::time_point, std::size_t>> armed_; // the timers by when they are due
+  bool stopped_ = false;
   Result<void> failure_;
 };
 

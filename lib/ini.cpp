@@ -110,7 +110,7 @@ class Scanner {
   std::vector<IniSection> sections;
 
  private:
-  [[nodiscard]] tl::unexpected<Error> bad(std::string problem) const {
+  [[nodiscard]] tl::unexpected<Error> bad(const std::string& problem) const {
     return fail_at({file_.path, number_}, problem);
   }
 

@@ -5,11 +5,11 @@
 #include "name.hpp"
 
 #include <fcntl.h>
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include <array>
 #include <chrono>
 #include <ctime>
 
@@ -137,10 +137,13 @@ Moment Moment::now() {
   const auto milliseconds = wall.time_since_epoch().count() % 1000;
   auto boot = read_file_at(AT_FDCWD, "/proc/sys/kernel/random/boot_id", "boot_id", 64);
   if (boot && boot->ends_with('\n')) boot->pop_back();
-  return {fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(std::chrono::system_clock::to_time_t(wall)),
-                      milliseconds),
-          boot.value_or(""),
-          static_cast<double>(monotonic.tv_sec) + static_cast<double>(monotonic.tv_nsec / 1000) / 1e6};
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(wall);
+  std::tm parts{};
+  (void)gmtime_r(&seconds, &parts);
+  std::array<char, 32> text{};
+  (void)std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &parts);
+  return {fmt::format("{}.{:03}Z", text.data(), milliseconds), boot.value_or(""),
+          static_cast<double>(monotonic.tv_sec) + static_cast<double>(monotonic.tv_nsec) / 1e9};
 }
 
 std::string state_to_json(const std::string& app, const State& state) {

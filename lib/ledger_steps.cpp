@@ -175,6 +175,10 @@ Result<Transition> interrupted(State& state, const std::string& current, const s
 
 Result<Transition> stuck(State& state, const std::string& reason, const Moment& now) {
   if (state.phase == Phase::idle) return not_now(state, "'stuck'");
+  // There was nowhere to go back to: the candidate stays, but it has failed all the same.
+  const bool on_trial = state.phase == Phase::swapped || state.phase == Phase::probation;
+  if (on_trial)
+    state.releases[state.candidate] = {Mark::bad, now.at, state.failure.empty() ? reason : state.failure};
   enter(state, Phase::stuck, now);
   if (!reason.empty()) state.stuck = reason;
   if (state.stuck.empty()) state.stuck = state.failure;

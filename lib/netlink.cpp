@@ -2,6 +2,7 @@
 
 #include <linux/netlink.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 #include <algorithm>
 #include <array>
@@ -42,13 +43,18 @@ Result<Netlink> Netlink::open(int protocol) {
   return Netlink(std::move(socket));
 }
 
-Result<void> Netlink::ask(Bytes request, bool dump, const std::function<void(const NetlinkMessage&)>& take) {
+Result<void> Netlink::send(Bytes requests) {
   sockaddr_nl kernel{};
   kernel.nl_family = AF_NETLINK;
-  if (sendto(socket_.get(), request.data(), request.size(), MSG_NOSIGNAL,
+  if (sendto(socket_.get(), requests.data(), requests.size(), MSG_NOSIGNAL,
              reinterpret_cast<const sockaddr*>(&kernel), sizeof kernel) < 0)
     return fail_errno("netlink", "cannot ask");
-  // The kernel fills at most 32 KiB of a dump at a time.
+  return {};
+}
+
+Result<void> Netlink::dump(Bytes request, const std::function<void(const NetlinkMessage&)>& take) {
+  if (auto sent = send(request); !sent) return sent;
+  // The kernel fills at most 32 KiB at a time.
   alignas(nlmsghdr) std::array<std::byte, 32768> buffer;
   for (;;) {
     const ssize_t received = recv(socket_.get(), buffer.data(), buffer.size(), 0);
@@ -57,20 +63,43 @@ Result<void> Netlink::ask(Bytes request, bool dump, const std::function<void(con
     if (received == 0) return fail_errno("netlink", "cannot read the answer", EPROTO);
     Bytes rest(buffer.data(), static_cast<std::size_t>(received));
     while (const auto message = next_message(rest)) {
-      if (message->type == NLMSG_DONE) {
-        const auto result = read_struct<int>(message->payload);
-        if (result && *result < 0) return fail_errno("netlink", "the kernel refused", -*result);
+      if (message->type == NLMSG_DONE || message->type == NLMSG_ERROR) {
+        const int result =
+            read_struct<int>(message->payload).value_or(message->type == NLMSG_DONE ? 0 : -EPROTO);
+        if (result < 0) return fail_errno("netlink", "the kernel refused", -result);
         return {};
-      }
-      if (message->type == NLMSG_ERROR) {
-        const auto error = read_struct<nlmsgerr>(message->payload);
-        if (error && error->error == 0) return {};
-        return fail_errno("netlink", "the kernel refused", error ? -error->error : EPROTO);
       }
       take(*message);
     }
-    if (!dump) return {};
   }
+}
+
+Result<void> Netlink::ask(Bytes requests, std::size_t count, const TakeAnswer& take) {
+  if (count > most_requests) return fail_errno("netlink", "cannot ask", EINVAL);
+  if (auto sent = send(requests); !sent) return sent;
+  alignas(nlmsghdr) std::array<std::array<std::byte, 1024>, most_requests> buffers;
+  std::array<iovec, most_requests> vectors;
+  std::array<mmsghdr, most_requests> messages{};
+  for (std::size_t i = 0; i < count; ++i) {
+    vectors[i] = {buffers[i].data(), buffers[i].size()};
+    messages[i].msg_hdr.msg_iov = &vectors[i];
+    messages[i].msg_hdr.msg_iovlen = 1;
+  }
+  // The kernel has answered before send() returns.
+  for (std::size_t answered = 0; answered < count;) {
+    const int received =
+        recvmmsg(socket_.get(), &messages[answered], static_cast<unsigned>(count - answered), 0, nullptr);
+    if (received < 0 && errno == EINTR) continue;
+    if (received <= 0) return fail_errno("netlink", "cannot read the answer");
+    for (int i = 0; i < received; ++i, ++answered) {
+      Bytes rest = Bytes(buffers[answered]).first(messages[answered].msg_len);
+      const auto message = next_message(rest);
+      if (!message) return fail_errno("netlink", "cannot read the answer", EPROTO);
+      const bool failed = message->type == NLMSG_ERROR;
+      take(failed ? -read_struct<int>(message->payload).value_or(-EPROTO) : 0, *message);
+    }
+  }
+  return {};
 }
 
 } // namespace safe_deploy

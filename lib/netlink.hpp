@@ -47,13 +47,19 @@ class Netlink {
   // `protocol`: NETLINK_SOCK_DIAG, NETLINK_ROUTE.
   static Result<Netlink> open(int protocol);
 
-  // Sends one request (with its nlmsghdr) and hands each message of the answer to `take`, without the end
-  // marks. The kernel's error comes back as its errno. `dump`: the answer goes on until NLMSG_DONE; otherwise
-  // it is one message.
-  Result<void> ask(Bytes request, bool dump, const std::function<void(const NetlinkMessage&)>& take);
+  // Sends one request (with its nlmsghdr) for a dump and hands each message of the answer to `take`, without
+  // the end mark. The kernel's error comes back as its errno.
+  Result<void> dump(Bytes request, const std::function<void(const NetlinkMessage&)>& take);
+
+  // Sends up to most_requests of them, one behind the other, each of which is answered by one message or an
+  // errno, in their order; both are handed to `take`.
+  static constexpr std::size_t most_requests = 8;
+  using TakeAnswer = std::function<void(int error_number, const NetlinkMessage& message)>;
+  Result<void> ask(Bytes requests, std::size_t count, const TakeAnswer& take);
 
  private:
   explicit Netlink(Fd socket) : socket_(std::move(socket)) {}
+  Result<void> send(Bytes requests);
   Fd socket_;
 };
 

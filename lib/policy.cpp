@@ -29,6 +29,9 @@ constexpr Duration heads_up = std::chrono::milliseconds(20);
 // No check is asked again in the last moment: an answer would hardly come.
 constexpr Duration last_moment = std::chrono::milliseconds(50);
 
+// What has not happened within this time is asked for less often, where it is asked for all the time.
+constexpr auto soon = std::chrono::seconds(1);
+
 Answer not_answered(const Asked& asked) {
   return {.verdict = asked.warning_only ? Verdict::warning : Verdict::no,
           .reason = "timeout",
@@ -200,6 +203,8 @@ class Waiter {
   }
 
   Result<Waited> run() {
+    // Before anybody is told that we wait, and before the workers start, which must not take the signals.
+    const BlockedSignals blocked;
     if (auto watched = watch_process(); !watched) return forward_error(watched);
     if (!ended_) ask_instant_ones();
     if (!ended_ && wait_.deadline.has_passed()) end(Waited::End::timed_out);
@@ -272,7 +277,6 @@ class Waiter {
   }
 
   Result<void> loop() {
-    const BlockedSignals blocked; // before the workers start: they must not take the signals
     auto created = EventLoop::create();
     if (!created) return forward_error(created);
     loop_ = &*created;
@@ -283,7 +287,10 @@ class Waiter {
       });
     }
     if (pidfd_) loop_->on_readable(pidfd_.get(), [this] { end(Waited::End::process_ended); });
-    if (wait_.extra_fd >= 0) loop_->on_readable(wait_.extra_fd, [this] { on_extra(); });
+    if (wait_.extra_fd >= 0) {
+      loop_->on_readable(wait_.extra_fd, [this] { on_extra(); });
+      on_extra(); // what was so before
+    }
     deadline_timer_ = loop_->add_timer([this] { on_deadline(); });
     if (!wait_.deadline.is_never()) loop_->arm(deadline_timer_, wait_.deadline.when());
     if (wait_.tick > Duration::zero()) {
@@ -366,8 +373,10 @@ class Waiter {
     if (item.last->answer.good() && !item.instant) {
       loop_->arm(item.ask_timer, Clock::now() + wait_.longest_pause);
     } else {
-      Pace& pace = item.instant || at_gate ? item.instant_pace : item.pace;
-      loop_->arm(item.ask_timer, Clock::now() + pace.next());
+      const bool instant = item.instant || at_gate;
+      Duration pause = instant ? item.instant_pace.next() : item.pace.next();
+      if (instant && elapsed() > soon) pause += pause / 2;
+      loop_->arm(item.ask_timer, Clock::now() + pause);
     }
   }
 

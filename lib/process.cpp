@@ -154,6 +154,7 @@ class SocketHunt {
       if (entry->d_name[0] == '.') continue;
       if (most-- == 0) return Found::cut;
       const ssize_t length = readlinkat(at, entry->d_name, target.data(), target.size());
+      if (length < 0 && (errno == EACCES || errno == EPERM)) return Found::denied;
       if (length > 0 && link_ == std::string_view(target.data(), static_cast<std::size_t>(length)))
         return Found::yes;
     }

@@ -133,16 +133,34 @@ std::string previous_link(const Config& config) {
   return resolve_target(config.link, "previous");
 }
 
-Result<std::string> newest_deployable(const Releases& releases, const State& state) {
+namespace {
+
+// Why a release is not chosen by itself, or nothing.
+std::optional<std::string> drawback(const Releases& releases, const State& state,
+                                    const std::string& release) {
+  if (const auto record = state.releases.find(release);
+      record != state.releases.end() && record->second.verdict == Mark::bad)
+    return fmt::format("{} is bad{}{}", release, record->second.reason.empty() ? "" : ": ",
+                       record->second.reason);
+  if (const auto missing = releases.lacks(release))
+    return fmt::format("{} is incomplete: it lacks {}", release, *missing);
+  return std::nullopt;
+}
+
+} // namespace
+
+Result<std::string> newest_deployable(const Releases& releases, const State& state,
+                                      const std::string& current) {
   std::string passed_over;
   for (auto name = releases.names().rbegin(); name != releases.names().rend(); ++name) {
-    if (state.is(*name, Mark::bad)) {
-      if (passed_over.empty()) passed_over = fmt::format("; {} is bad", *name);
-    } else if (const auto missing = releases.lacks(*name)) {
-      if (passed_over.empty()) passed_over = fmt::format("; {} is incomplete: it lacks {}", *name, *missing);
-    } else {
-      return *name;
-    }
+    const auto why_not = drawback(releases, state, *name);
+    if (why_not && passed_over.empty()) passed_over = "; " + *why_not;
+    if (why_not) continue;
+    // Who asks for the newest one and gets what runs already must not believe that all is well.
+    if (*name == current && state.phase == Phase::idle && !passed_over.empty())
+      return fail(Outcome::no, "",
+                  fmt::format("nothing newer than {} can be deployed{}", current, passed_over));
+    return *name;
   }
   return fail(Outcome::no, "", "no release to deploy" + passed_over);
 }

@@ -54,8 +54,9 @@ class Releases {
 std::string previous_link(const Config& config);
 
 // The release to deploy where none is named: the newest that is complete and not bad. Outcome::no with the
-// reason if there is none.
-Result<std::string> newest_deployable(const Releases& releases, const State& state);
+// reason if there is none, or if it is `current` and a newer one had to be passed over.
+Result<std::string> newest_deployable(const Releases& releases, const State& state,
+                                      const std::string& current);
 
 // Where a rollback leads from `left`: to what `previous` names if it is good and complete, else to the newest
 // such release. Outcome::no if there is none.

@@ -323,20 +323,24 @@ std::optional<UnixSocket> read_proc_unix_line(std::string_view line) {
 
 // --- asking
 
-Result<void> Sockets::ask(Bytes request, bool dump, const std::function<void(const NetlinkMessage&)>& take) {
-  if (!netlink_) {
-    auto opened = Netlink::open(NETLINK_SOCK_DIAG);
-    if (!opened) return forward_error(opened);
-    netlink_ = std::move(*opened);
-  }
-  return netlink_->ask(request, dump, take);
+Result<void> Sockets::open() {
+  if (netlink_) return {};
+  auto opened = Netlink::open(NETLINK_SOCK_DIAG);
+  if (!opened) return forward_error(opened);
+  netlink_ = std::move(*opened);
+  return {};
+}
+
+Result<void> Sockets::dump(Bytes request, const std::function<void(const NetlinkMessage&)>& take) {
+  if (auto opened = open(); !opened) return opened;
+  return netlink_->dump(request, take);
 }
 
 // ENOENT is the answer both when there is no such socket and when the kernel has no module to look for it;
 // a dump of no state at all tells the two apart.
 Result<bool> Sockets::knows(Protocol protocol) {
   const InetRequest request = inet_request(protocol, false, NLM_F_DUMP);
-  auto asked = ask(bytes_of(request), true, [](const NetlinkMessage&) {});
+  auto asked = dump(bytes_of(request), [](const NetlinkMessage&) {});
   if (asked) return true;
   if (asked.error().code == code_of(ENOENT)) return false;
   return forward_error(asked);
@@ -347,27 +351,53 @@ void Sockets::fall_back(Source& source, const Error& why) {
   limitation_ = fmt::format("sock_diag: {}; reading /proc/net instead", why.code.message());
 }
 
-Result<std::optional<Socket>> Sockets::receiver(Protocol protocol, const Endpoint& endpoint) {
-  if (source(protocol) == Source::proc) return proc_receiver(protocol, endpoint);
-  std::optional<Socket> found;
-  const InetRequest request = receiver_request(protocol, endpoint);
-  auto asked = ask(bytes_of(request), false,
-                   [&](const NetlinkMessage& message) { found = read_inet_diag(message.payload, protocol); });
-  if (!asked && asked.error().code == code_of(ENOENT)) {
-    if (source(protocol) == Source::sock_diag) return std::optional<Socket>();
-    auto known = knows(protocol);
-    if (known && *known) {
-      source(protocol) = Source::sock_diag;
-      return std::optional<Socket>();
+Result<void> Sockets::ask_receivers(Protocol protocol, std::span<const Address> addresses,
+                                    std::uint16_t port) {
+  if (auto opened = open(); !opened) return opened;
+  std::array<InetRequest, Netlink::most_requests> requests;
+  const std::size_t count = std::min(addresses.size(), requests.size());
+  for (std::size_t i = 0; i < count; ++i) requests[i] = receiver_request(protocol, {addresses[i], port});
+  int refused = 0;
+  const auto take = [&](int error_number, const NetlinkMessage& message) {
+    found_.push_back(error_number == 0 ? read_inet_diag(message.payload, protocol) : std::nullopt);
+    if (error_number != 0 && error_number != ENOENT) refused = error_number;
+  };
+  auto asked = netlink_->ask(std::as_bytes(std::span(requests).first(count)), count, take);
+  if (asked && refused != 0) return fail_errno("netlink", "the kernel refused", refused);
+  return asked;
+}
+
+Result<Sockets::Receivers> Sockets::receivers(Protocol protocol, std::span<const Address> addresses,
+                                              std::uint16_t port) {
+  found_.clear();
+  if (source(protocol) != Source::proc) {
+    auto asked = ask_receivers(protocol, addresses, port);
+    const auto is_there = [](const std::optional<Socket>& socket) { return socket.has_value(); };
+    if (asked && source(protocol) == Source::untried &&
+        std::none_of(found_.begin(), found_.end(), is_there)) {
+      const auto known = knows(protocol);
+      if (!known) asked = tl::unexpected<Error>(known.error());
+      if (known && !*known) asked = fail_errno("netlink", "no such table", ENOENT);
     }
-    if (!known) asked = forward_error(known);
-  }
-  if (!asked) {
+    if (asked) {
+      source(protocol) = Source::sock_diag;
+      return Receivers(found_);
+    }
     fall_back(source(protocol), asked.error());
-    return proc_receiver(protocol, endpoint);
+    found_.clear();
   }
-  source(protocol) = Source::sock_diag;
-  return found;
+  for (const Address& address : addresses) {
+    auto one = proc_receiver(protocol, {address, port});
+    if (!one) return forward_error(one);
+    found_.push_back(std::move(*one));
+  }
+  return Receivers(found_);
+}
+
+Result<std::optional<Socket>> Sockets::receiver(Protocol protocol, const Endpoint& endpoint) {
+  auto found = receivers(protocol, std::span(&endpoint.address, 1), endpoint.port);
+  if (!found) return forward_error(found);
+  return found->front();
 }
 
 Result<std::vector<Socket>> Sockets::on_port(Protocol protocol, std::uint16_t port, States states) {
@@ -377,7 +407,7 @@ Result<std::vector<Socket>> Sockets::on_port(Protocol protocol, std::uint16_t po
     InetRequest request = inet_request(protocol, v6, NLM_F_DUMP);
     request.body.idiag_states = states;
     request.body.id.idiag_sport = htons(port);
-    auto asked = ask(bytes_of(request), true, [&](const NetlinkMessage& message) {
+    auto asked = dump(bytes_of(request), [&](const NetlinkMessage& message) {
       if (auto socket = read_inet_diag(message.payload, protocol)) sockets.push_back(*std::move(socket));
     });
     if (!asked) fall_back(source(protocol), asked.error());
@@ -400,7 +430,7 @@ Result<std::vector<UnixSocket>> Sockets::unix_sockets(States states) {
   request.body.udiag_states = states;
   request.body.udiag_show = UDIAG_SHOW_NAME | UDIAG_SHOW_VFS | UDIAG_SHOW_UID;
   if (unix_source_ != Source::proc) {
-    auto asked = ask(std::as_bytes(std::span(&request, 1)), true, [&](const NetlinkMessage& message) {
+    auto asked = dump(std::as_bytes(std::span(&request, 1)), [&](const NetlinkMessage& message) {
       if (auto socket = read_unix_diag(message.payload)) sockets.push_back(*std::move(socket));
     });
     if (asked) return sockets;

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -100,6 +101,9 @@ class Sockets {
   // One hash look-up in the kernel, whatever the number of sockets. A wildcard address asks for a socket that
   // is bound to just that.
   Result<std::optional<Socket>> receiver(Protocol protocol, const Endpoint& endpoint);
+  // The same for up to 8 addresses at the price of little more than one. Valid until the next question.
+  using Receivers = std::span<const std::optional<Socket>>;
+  Result<Receivers> receivers(Protocol protocol, std::span<const Address> addresses, std::uint16_t port);
 
   // All sockets with this local port in one of the states. Listening ones alone cost a walk over the
   // listening hash (0.1 ms); anything more walks all connections of the machine (milliseconds when there are
@@ -119,12 +123,15 @@ class Sockets {
  private:
   enum class Source : std::uint8_t { untried, sock_diag, proc };
 
-  Result<void> ask(Bytes request, bool dump, const std::function<void(const NetlinkMessage&)>& take);
+  Result<void> open();
+  Result<void> dump(Bytes request, const std::function<void(const NetlinkMessage&)>& take);
+  Result<void> ask_receivers(Protocol protocol, std::span<const Address> addresses, std::uint16_t port);
   Result<bool> knows(Protocol protocol);
   Source& source(Protocol protocol) { return sources_[static_cast<std::size_t>(protocol)]; }
   void fall_back(Source& source, const Error& why);
 
   std::optional<Netlink> netlink_;
+  std::vector<std::optional<Socket>> found_; // kept, as it is asked for every few milliseconds
   Source sources_[2] = {Source::untried, Source::untried};
   Source unix_source_ = Source::untried;
   std::string limitation_;

@@ -87,7 +87,9 @@ Result<std::string> release_to_deploy(const Releases& releases, const State& sta
     release = *requested;
   }
   if (!release) {
-    auto newest = newest_deployable(releases, state);
+    auto current = releases.named_by(config.link);
+    if (!current) return current;
+    auto newest = newest_deployable(releases, state, *current);
     if (!newest) return with_subject(newest.error(), config.releases);
     return newest;
   }
@@ -255,7 +257,7 @@ Result<bool> is_outdated(const Config& config, const Places& places) {
   if (!current) return forward_error(current);
   auto requested = read_request(places.run_dir, config.app, deploy_request);
   if (requested && *requested) return **requested != *current;
-  auto newest = newest_deployable(*releases, *state);
+  auto newest = newest_deployable(*releases, *state, *current);
   return !newest || *newest != *current;
 }
 

@@ -6,9 +6,13 @@ namespace safe_deploy {
 
 namespace {
 
-std::string how_it_went(const UnitState& unit) {
-  const std::string how = unit.how_main_ended();
-  return how.empty() ? unit.result : how;
+// "demo.service failed: exited with status 3". When systemd has started it again the properties say so no
+// more.
+std::string tell(const UnitState& before, const UnitState& now, const char* what) {
+  std::string how = now.how_main_ended();
+  if (how.empty()) how = before.how_main_ended();
+  if (how.empty() && now.result != "success") how = now.result;
+  return how.empty() ? fmt::format("{} {}", now.name, what) : fmt::format("{} {}: {}", now.name, what, how);
 }
 
 bool runs(const UnitState& unit) {
@@ -47,15 +51,13 @@ std::optional<std::string> UnitWatch::judge(const UnitState& before, const UnitS
   const std::string& name = now.name;
   if (now.load_state == "not-found") return fmt::format("there is no unit {}", name);
   if (now.load_state != "loaded") return fmt::format("{} cannot be started: {}", name, now.load_state);
-  if (now.active_state == "failed" && !now.has_job)
-    return fmt::format("{} failed: {}", name, how_it_went(now));
+  if (now.active_state == "failed" && !now.has_job) return tell(before, now, "failed");
   // "auto-restart" and, since systemd 254, "auto-restart-queued".
   const bool starts_again =
       now.sub_state.starts_with("auto-restart") && !before.sub_state.starts_with("auto-restart");
   if (starts_again || now.restarts > before.restarts)
-    return fmt::format("{} failed: {}; systemd starts it again", name, how_it_went(now));
-  if (now.active_state == "inactive" && runs(before) && !now.has_job)
-    return fmt::format("{} stopped: {}", name, how_it_went(now));
+    return tell(before, now, "failed") + "; systemd starts it again";
+  if (now.active_state == "inactive" && runs(before) && !now.has_job) return tell(before, now, "stopped");
   return std::nullopt;
 }
 

@@ -12,6 +12,7 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
 
 using namespace safe_deploy;
 using namespace safe_deploy::health;
@@ -51,37 +52,37 @@ constexpr ToolDescription tool{
         "Exit status: 0 healthy, 1 no, 2 usage, 71 system error, 78 wrong configuration,\n"
         "124 timed out.\n"};
 
+// A live line on a terminal; elsewhere a line for each answer that was not the last one, or lasts. The last
+// one is told with how it ended.
 class Progress {
  public:
   explicit Progress(Reporter& report) : report_(report) {}
 
-  // Nobody there yet is how every start begins: that is told only when it lasts.
   void on_answer(const Asking& last, Duration elapsed) {
-    last_ = last.answer.sentence;
-    told_ = last.answer.good();
-    if (last.answer.counts) tell();
-    if (report_.on_terminal()) show(elapsed);
+    // Nobody there yet is how every start begins: that is told only when it lasts.
+    if (last_.counts) tell();
+    last_ = last.answer;
+    told_ = last_.good();
+    show(elapsed);
   }
 
   void on_tick(Duration elapsed) {
     tell();
-    if (report_.on_terminal()) show(elapsed);
+    show(elapsed);
   }
 
  private:
   void tell() {
-    if (told_ || last_.empty() || report_.on_terminal()) return;
-    told_ = true;
-    report_.say(Priority::info, last_);
+    if (!std::exchange(told_, true) && !report_.on_terminal()) report_.say(Priority::info, last_.sentence);
   }
 
   void show(Duration elapsed) {
-    report_.live(
-        fmt::format("[{}] {}", format_duration(std::chrono::floor<std::chrono::seconds>(elapsed)), last_));
+    report_.live(fmt::format("[{}] {}", format_duration(std::chrono::floor<std::chrono::seconds>(elapsed)),
+                             last_.sentence));
   }
 
   Reporter& report_;
-  std::string last_;
+  Answer last_ = {};
   bool told_ = true;
 };
 

@@ -261,7 +261,7 @@ class Progress {
   Progress(Reporter& report, const Checks& checks) : report_(report), checks_(checks) {}
 
   void on_answer(const Asking& last, Duration elapsed) {
-    if (last.answer.good()) return;
+    if (last.answer.good() || last.answer.final) return; // a final one is told at the end
     last_ = last.answer.sentence;
     if (report_.on_terminal())
       show(elapsed);
@@ -303,7 +303,9 @@ UntilYes make_wait(const Request& request, const Checks& checks) {
   const bool by_events =
       std::all_of(request.questions.begin(), request.questions.end(),
                   [](const PortQuestion& question) { return question.free && !question.target.is_unix(); });
-  wait.instant_pause = by_events ? std::chrono::milliseconds(25) : std::chrono::milliseconds(3);
+  const Duration pause = by_events ? std::chrono::milliseconds(25) : std::chrono::microseconds(2600);
+  // A thousand targets must not cost a whole core.
+  wait.instant_pause = std::max<Duration>(pause, checks.size() * std::chrono::microseconds(250));
   wait.pid = request.pid;
   return wait;
 }

@@ -43,7 +43,7 @@ void write_stderr(std::string_view text) {
 // and its message is not among those that `journalctl -u` shows. What root says in this field is, too.
 std::string own_unit_field() {
   char* unit = nullptr;
-  const std::string field =
+  std::string field =
       sd_pid_get_unit(0, &unit) < 0 ? std::string() : fmt::format("OBJECT_SYSTEMD_UNIT={}", unit);
   std::free(unit);
   return field;

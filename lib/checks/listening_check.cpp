@@ -10,24 +10,25 @@ namespace safe_deploy {
 
 namespace {
 
-constexpr auto hint_interval = std::chrono::milliseconds(200);
+constexpr auto hint_interval = std::chrono::milliseconds(500);
 
 } // namespace
 
 ListeningCheck::ListeningCheck(PortQuestion question, std::shared_ptr<Sockets> sockets)
     : question_(std::move(question)),
       sockets_(std::move(sockets)),
-      addresses_(observed_addresses(question_.target, question_.family)) {}
+      addresses_(observed_addresses(question_.target, question_.family)),
+      label_(port_label(question_.target)) {}
 
 Answer ListeningCheck::ask(const Deadline& deadline) {
   seen_.reset();
   std::optional<Answer> other;
-  for (const Address& address : addresses_) {
-    auto socket = sockets_->receiver(question_.target.protocol, {address, question_.target.port});
-    if (!socket) return ask_by_connecting(socket.error(), deadline);
-    if (!*socket) continue;
-    Answer answer = judge(**socket);
-    if (answer.good() || !other) seen_ = **socket;
+  auto sockets = sockets_->receivers(question_.target.protocol, addresses_, question_.target.port);
+  if (!sockets) return ask_by_connecting(sockets.error(), deadline);
+  for (const auto& socket : *sockets) {
+    if (!socket) continue;
+    Answer answer = judge(*socket);
+    if (answer.good() || !other) seen_ = socket;
     if (answer.good()) return answer;
     if (!other) other = std::move(answer);
   }
@@ -41,22 +42,20 @@ Answer ListeningCheck::ask_by_connecting(const Error& why, const Deadline& deadl
   std::vector<Endpoint> endpoints;
   for (const Address& address : addresses_) endpoints.push_back({address, question_.target.port});
   const auto reached = reach(endpoints, deadline.earlier(Deadline::after(std::chrono::seconds(1))));
-  if (any_connected(reached))
-    return {Verdict::yes, "ok", fmt::format("{} is listened on", port_label(question_.target))};
+  if (any_connected(reached)) return {Verdict::yes, "ok", fmt::format("{} is listened on", label_)};
   return {.verdict = Verdict::no,
           .reason = "not-listening",
           .sentence =
-              fmt::format("nothing listens on {} ({})", port_label(question_.target), join_texts(reached)),
+              fmt::format("nothing listens on {} ({})", label_, join_texts(reached)),
           .counts = false};
 }
 
 Answer ListeningCheck::judge(const Socket& socket) {
   if (!question_.unit.empty()) return judge_owner(socket);
-  return {Verdict::yes, "ok", fmt::format("{} is listened on", port_label(question_.target))};
+  return {Verdict::yes, "ok", fmt::format("{} is listened on", label_)};
 }
 
 Answer ListeningCheck::judge_owner(const Socket& socket) {
-  const std::string label = port_label(question_.target);
   if (owner_of_ != socket.inode || socket.inode == 0) {
     owner_ = owner_unit(socket);
     if (!is_owned_by(owner_, question_.unit).value_or(false)) owner_ = owner(socket);
@@ -64,29 +63,30 @@ Answer ListeningCheck::judge_owner(const Socket& socket) {
   }
   const auto owned = is_owned_by(owner_, question_.unit);
   if (owned && *owned)
-    return {Verdict::yes, "ok", fmt::format("{} is listened on by {}", label, owner_.unit)};
+    return {Verdict::yes, "ok", fmt::format("{} is listened on by {}", label_, owner_.unit)};
   if (owned)
     return {.verdict = Verdict::no,
             .reason = "other-unit",
-            .sentence = fmt::format("{} is held by {}, not by {}", label, owner_.text(), question_.unit),
+            .sentence = fmt::format("{} is held by {}, not by {}", label_, owner_.text(), question_.unit),
             .final = true};
   return {.verdict = Verdict::no,
           .reason = "unknown-owner",
-          .sentence = fmt::format("{} is listened on, but whether by {} cannot be told: {}", label,
+          .sentence = fmt::format("{} is listened on, but whether by {} cannot be told: {}", label_,
                                   question_.unit, owner_.text()),
           .final = true};
 }
 
-Answer ListeningCheck::nobody() {
+// The answer that is given every few milliseconds.
+const Answer& ListeningCheck::nobody() {
   const auto now = Clock::now();
   if (now >= hint_due_) {
-    hint_ = hint();
+    nobody_ = {.verdict = Verdict::no,
+               .reason = "not-listening",
+               .sentence = fmt::format("nothing listens on {}{}", label_, hint()),
+               .counts = false};
     hint_due_ = now + hint_interval;
   }
-  return {.verdict = Verdict::no,
-          .reason = "not-listening",
-          .sentence = fmt::format("nothing listens on {}{}", port_label(question_.target), hint_),
-          .counts = false};
+  return nobody_;
 }
 
 // What comes close: the same port at another address.

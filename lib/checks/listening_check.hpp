@@ -19,19 +19,20 @@ class ListeningCheck final : public PortCheck {
   Answer ask_by_connecting(const Error& why, const Deadline& deadline);
   Answer judge(const Socket& socket);
   Answer judge_owner(const Socket& socket);
-  Answer nobody();
+  const Answer& nobody();
   std::string hint();
 
   PortQuestion question_;
   std::shared_ptr<Sockets> sockets_;
   std::vector<Address> addresses_;
+  const std::string label_;
   std::optional<Socket> seen_ = {};
   // Who owns a socket costs more than that it is there: it is asked once for each socket.
   std::uint64_t owner_of_ = 0; // its inode
   Holder owner_ = {};
   // What else is on the port costs more, too: it is looked for now and then.
   Clock::time_point hint_due_ = {};
-  std::string hint_ = {};
+  Answer nobody_ = {};
 };
 
 } // namespace safe_deploy

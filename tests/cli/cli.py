@@ -39,6 +39,13 @@ def run(tool, *arguments, timeout=20, **options):
     )
 
 
+def examples(tool):
+    """The command lines in the EXAMPLES of a tool's page. MAN in the environment is the directory of the pages."""
+    page = (Path(os.environ["MAN"]) / f"{tool}.1").read_text()
+    section = page.split("\n.Sh EXAMPLES\n")[1].split("\n.Sh ")[0]
+    return [line[len(".Dl $ "):].replace(r"\(dq", '"') for line in section.splitlines() if line.startswith(".Dl $ ")]
+
+
 class CliTest(unittest.TestCase):
     def setUp(self):
         self.scratch = Path(tempfile.mkdtemp(prefix="safe-deploy-cli-"))

@@ -11,7 +11,7 @@ import time
 import unittest
 from contextlib import contextmanager
 
-from cli import TOOLS, AppTest, CliTest, run
+from cli import TOOLS, AppTest, CliTest, examples, run
 from web import Web, json_answer, make_certificate
 
 OVERSHOOT = 0.05  # how much longer than its timeout a tool may take
@@ -98,7 +98,7 @@ class Healthy(CliTest):
     def test_2xx_is_healthy(self):
         with Web() as web:
             result = self.check(health_wait(web.url), 0, err="")
-            self.assertRegex(result.out, rf"^{web.url}: 200; healthy after [\d.]+m?s\n$")
+            self.assertRegex(result.out, rf"^{web.url}: 200; healthy after [\d.]+[mu]?s\n$")
             self.assertEqual(len(web.requests), 1)
 
     def test_quiet_says_nothing(self):
@@ -318,6 +318,19 @@ class Waiting(CliTest):
             self.assertEqual(web.requests, [])
 
 
+class Examples(CliTest):
+    def test_the_examples_of_the_page_work(self):
+        with Web(json_answer('{"status": "healthy"}')) as web:
+            environment = {**os.environ, "PATH": f"{TOOLS}:{os.environ['PATH']}", "MAINPID": ""}
+            lines = examples("health-wait")
+            self.assertGreaterEqual(len(lines), 4)
+            for line in lines:
+                with self.subTest(line):
+                    here = line.replace("http://127.0.0.1:9000/", web.url).replace("10s", "100ms")
+                    done = subprocess.run(here, shell=True, env=environment, capture_output=True, text=True, timeout=20)
+                    self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+
 class Usage(CliTest):
     def test_wrong_usage_is_found_at_once(self):
         with reserved_port() as (_, port):
@@ -369,11 +382,11 @@ class App(AppTest):
     def test_a_filter_that_does_not_compile_is_told_with_its_place(self):
         self.configure_check("http://127.0.0.1:1/", "expect-json = .a ==")
         with elapsed(0, 5):
-            self.one_line(self.wait("--pid", 0), 78, f"{self.scratch}/etc/demo.conf:13: expect-json: '.a =='")
+            self.check(self.wait("--pid", 0), 78, err=f"{self.scratch}/etc/demo.conf:13: expect-json: '.a =='")
 
     def test_a_check_that_wants_a_release_says_when_there_is_none(self):
         self.configure_check("http://127.0.0.1:1/${release}")
-        self.one_line(self.wait("--pid", 0), 1, "demo.conf:12: http: ${release}: no release is deployed")
+        self.check(self.wait("--pid", 0), 1, err="demo.conf:12: http: ${release}: no release is deployed")
 
     def test_nothing_to_ask_is_healthy(self):
         self.check(self.wait("--pid", 0), 0, out="nothing is asked")

@@ -86,11 +86,12 @@ class App(AppTest):
         self.check(self.tool("release-mark", "--app", "demo", "passed"), 0, "rolled back from v2 to v1: slow")
         self.check(self.tool("release-mark", "--app", "demo", "--is", "bad", "v2"), 0)
         self.check(self.tool("release-mark", "--app", "demo", "--is", "good"), 0)
-        self.check(self.tool("release-mark", "--app", "demo", "--is", "outdated"), 1)
+        self.check(self.tool("release-mark", "--app", "demo", "--is", "outdated"), 0)
+        self.one_line(self.tool("atomic-link", "--app", "demo"), 1, "nothing newer than v1 can be deployed; v2 is bad: slow")
         listed = json.loads(self.tool("release-mark", "--app", "demo", "--list", "--json").out)
         self.assertEqual([(row["release"], row["verdict"]) for row in listed["list"]], [("v1", "good"), ("v2", "bad")])
         self.check(self.tool("release-mark", "--app", "demo", "clear", "v2"), 0)
-        self.check(self.tool("release-mark", "--app", "demo", "--is", "outdated"), 0)
+        self.check(self.tool("atomic-link", "--app", "demo", "--dry-run"), 0, "releases/v1 -> releases/v2")
 
     def test_the_release_that_is_current_is_left_alone(self):
         self.release("v1")

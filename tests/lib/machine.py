@@ -106,6 +106,7 @@ class Machine:
 
     def start(self, command, **options):
         """Starts a command in the machine as root (subprocess.Popen); a string is for the shell."""
+        options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **options}
         return processes.start(self._enter(command), **options)
 
     def run(self, command, input=None, timeout=120):

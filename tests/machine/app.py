@@ -105,6 +105,10 @@ class App:
         out = self.machine.must(["systemctl", "show", f"--property={','.join(names)}", unit or self.unit])
         return dict(line.split("=", 1) for line in out.splitlines())
 
+    def properties_of(self, name, units):
+        """All words of a property that is a list, of several units."""
+        return [word for unit in units for word in self.property(name, unit=unit).split()]
+
     def property(self, name, unit=None):
         return self.properties(name, unit=unit)[name]
 
@@ -151,7 +155,8 @@ class App:
         equal("the ledger's current release", self.ledger()["current"], release)
         if previous is not None:
             equal("the previous link", self.link("previous"), previous)
-        equal("failed units", self.machine.must("systemctl --failed --plain --no-legend | grep -v safe-deploy@ || true"), "")
+        # A deploy or rollback of ours that failed stays so for people to see; nothing else may have.
+        equal("failed units", self.machine.must("systemctl --failed --plain --no-legend | grep -v ^safe-deploy || true"), "")
 
     def is_stuck(self, good=(), bad=()):
         self._is_known(good, bad, "stuck")

@@ -97,6 +97,16 @@ TEST_CASE("a rollback that fails ends stuck, with why") {
   CHECK(state.is("v1", Mark::good)); // the environment may be at fault
 }
 
+TEST_CASE("a candidate that is stuck without a way back is bad") {
+  const Scratch scratch;
+  REQUIRE(change(scratch, [](State& s, const Moment& now) { return step::intend(s, "v1", "", now); }));
+  REQUIRE(change(scratch, [](State& s, const Moment& now) { return step::swapped(s, now); }));
+  REQUIRE(change(scratch, [](State& s, const Moment& now) { return step::note_failure(s, "503", now); }));
+  REQUIRE(change(scratch, [](State& s, const Moment& now) { return step::stuck(s, "", now); }));
+  CHECK(state_of(scratch).is("v1", Mark::bad));
+  CHECK(state_of(scratch).releases.at("v1").reason == "503");
+}
+
 TEST_CASE("steps that make no sense are refused and leave the record as it was") {
   const Scratch scratch;
   deploy_well(scratch, "v1", "");

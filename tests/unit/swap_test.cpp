@@ -87,9 +87,8 @@ TEST_CASE("a bad release is not deployed again by itself, and by name only with 
   REQUIRE(swap_to_release(host.config, host.places, {}));
   REQUIRE(roll_back(host.config, host.places, {}));
   host.pass();
-  const auto again = swap_to_release(host.config, host.places, {});
-  REQUIRE(again);
-  CHECK_FALSE(again->changed);
+  CHECK(outcome_of(swap_to_release(host.config, host.places, {})) == Outcome::no);
+  CHECK(host.current() == "v1");
   CHECK(outcome_of(swap_to_release(host.config, host.places, {.release = "v2"})) == Outcome::no);
   REQUIRE(swap_to_release(host.config, host.places, {.release = "v2", .force = true}));
   CHECK(host.current() == "v2");
@@ -102,7 +101,11 @@ TEST_CASE("an incomplete release is passed over, and refused by name") {
   REQUIRE(swap_to_release(host.config, host.places, {}));
   CHECK(host.current() == "v1");
   host.pass();
-  CHECK(outcome_of(swap_to_release(host.config, host.places, {.release = "v2"})) == Outcome::no);
+  for (const SwapRequest& request : {SwapRequest{}, SwapRequest{.release = "v2"}}) {
+    const auto refused = swap_to_release(host.config, host.places, request);
+    CHECK(outcome_of(refused) == Outcome::no);
+    CHECK(refused.error().text().find("it lacks bin/server") != std::string::npos);
+  }
 }
 
 TEST_CASE("what leads out of a release does not make it complete") {
@@ -264,6 +267,9 @@ TEST_CASE("outdated is what a deploy would change, or has to refuse") {
   host.deploy("v1");
   CHECK_FALSE(is_outdated(host.config, host.places).value());
   host.add("v2");
+  host.step([](State& s, const Moment& now) { return step::mark(s, "v2", Mark::bad, "", now); });
+  CHECK(is_outdated(host.config, host.places).value()); // to be refused
+  host.step([](State& s, const Moment& now) { return step::clear(s, "v2", now); });
   CHECK(is_outdated(host.config, host.places).value());
   host.request("next", "v1");
   CHECK_FALSE(is_outdated(host.config, host.places).value());

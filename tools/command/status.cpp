@@ -71,7 +71,8 @@ std::optional<std::string> next_step(const Standing& standing) {
   if (!standing.error.empty()) return "mend what the error names";
   if (state.phase == Phase::stuck)
     return fmt::format(
-        "see 'journalctl -u safe-deploy-rollback@{0}.service -u {1}', mend the cause, then "
+        "see 'journalctl -u safe-deploy-rollback@{0}.service -u {1}', mend the cause, 'systemctl "
+        "reset-failed {1}', "
         "'safe-deploy deploy {0}' or 'safe-deploy rollback {0}'",
         standing.app, standing.unit);
   if (state.phase == Phase::idle && standing.current.empty())

@@ -17,7 +17,7 @@ CASES = [
     ("the configuration has 10 MB", f"head -c 10M /dev/zero | tr '\\0' x > {CONF}", ["demo"], 78, [CONF]),
     ("an unknown key", f"echo 'unti = x' >> {CONF}", ["demo"], 78, [CONF, "unti"]),
     ("the link is a real directory", "rm /srv/demo/current && mkdir /srv/demo/current", ["demo"], 1, ["/srv/demo/current"]),
-    ("the releases do not exist", "mv /srv/demo/releases /srv/demo/gone", ["demo"], 1, ["/srv/demo/releases"]),
+    ("the releases do not exist", "mv /srv/demo/releases /srv/demo/gone", ["demo"], 71, ["/srv/demo/releases", "No such file"]),
     ("a release with a newline", "", ["demo", "2\n3"], 2, ["2\\x0a3"]),
     ("a release that is none", "", ["demo", "7"], 1, ["7"]),
 ]
@@ -25,7 +25,8 @@ CASES = [
 
 def one_line(what, finished, code, words):
     exits(finished, code, *words)
-    equal(f"{what}: lines told", len((finished.err + finished.out).splitlines()), 1)
+    lines = [line for line in (finished.err + finished.out).splitlines() if "--help'" not in line]
+    equal(f"{what}: lines told", len(lines), 1)
 
 
 def test(app):

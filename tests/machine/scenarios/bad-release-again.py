@@ -1,4 +1,4 @@
-"""A release that was found bad is not deployed again by itself; with --force, or once cleared, it is."""
+"""A release that was found bad is not deployed again by itself, and nobody is told that all is well; once cleared it is."""
 
 from app import equal, exits
 
@@ -14,5 +14,6 @@ def test(app):
     app.settle()
     equal("everything", app.snapshot(), before)
 
-    exits(app.deploy("2", "--force"), 0)
+    app.machine.must("release-mark --app demo clear 2")
+    exits(app.deploy(), 0)
     app.runs("2", good=["1", "2"])

@@ -4,7 +4,7 @@ from app import exits
 
 
 def test(app):
-    app.running("1", attempts=0)
+    app.running("1", attempts=1000)
     app.release("2", "status 503")
     deploy = app.machine.start(["safe-deploy", "deploy", "demo"])
     app.machine.until("pgrep -x health-wait")

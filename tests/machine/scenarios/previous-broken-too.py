@@ -19,7 +19,9 @@ def test(app):
           ["swap-intended", "swap-intended", "rollback-intended"])
     app.machine.must("systemctl is-active safe-deploy@demo safe-deploy-rollback@demo | grep -qv '^activ'")
 
-    # It takes a person: a deploy with a good release gets it out of there.
+    # It takes a person, who says that the cause is gone and deploys a good release.
     app.release("3")
+    exits(app.deploy(), 1, "systemctl reset-failed demo.service")
+    app.machine.must("systemctl reset-failed demo.service")
     exits(app.deploy(), 0)
     app.runs("3", good=["0", "1", "3"], bad=["2"])

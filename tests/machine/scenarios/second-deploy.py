@@ -6,7 +6,7 @@ from app import equal, exits
 def test(app):
     app.running("1")
     app.release("2", "slow 4")
-    first = app.machine.start(["safe-deploy", "deploy", "demo"])
+    first = app.machine.start("safe-deploy deploy demo")
     app.machine.until("systemctl is-active demo.service | grep -q activating")
 
     exits(app.deploy(), 75, "demo", "2")
