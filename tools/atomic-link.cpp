@@ -30,7 +30,7 @@ constexpr ToolDescription tool{
     .summary = "Point a symlink somewhere else, in one step that survives a power loss.",
     .options = options,
     .epilogue =
-        "With --app: the app's link, at RELEASE or the newest release; the record is kept.\n"
+        "With --app: the app's link, at RELEASE or the newest release. Keeps the record.\n"
         "Exit status: 0 done or unchanged, 1 refused, 2 usage, 71 system error,\n"
         "75 a deploy is under way, 78 wrong configuration.\n"};
 

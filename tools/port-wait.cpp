@@ -25,8 +25,8 @@ constexpr Option options[] = {
     {0, "strict", "", "the same for one that does not: no TIME_WAIT is left"},
     {0, "all", "", "wait for all targets (default)"},
     {0, "any", "", "wait for one of the targets"},
-    {0, "unit", "UNIT", "it must be UNIT that listens; another one is a no at once"},
-    {0, "pid", "PID", "give up when this process ends (default $MAINPID; 0: none)"},
+    {0, "unit", "UNIT", "it must be UNIT that listens; another one ends the wait"},
+    {0, "pid", "PID", "give up when this process ends (default $MAINPID; 0: no)"},
     {'t', "timeout", "TIME", "how long to wait (default 30s; 0: for ever)"},
     {'i', "interval", "TIME", "longest pause between connections (default 1s)"},
     {'4', "ipv4", "", "IPv4 only"},
@@ -45,7 +45,7 @@ constexpr ToolDescription tool{
     .summary = "Wait until a port is listened on, or free.",
     .options = options,
     .epilogue =
-        "TARGET: PORT, HOST:PORT, [V6]:PORT, udp:PORT, udp:HOST:PORT, unix:PATH, unix:@NAME.\n"
+        "TARGET: PORT, HOST:PORT, [V6]:PORT, udp: before these, unix:PATH, unix:@NAME\n"
         "Ports of this machine are looked at, not connected to.\n"
         "Exit status: 0 yes, 1 no, 2 usage, 71 system error, 78 wrong configuration,\n"
         "124 timed out; with COMMAND and a yes, that of COMMAND.\n",

@@ -23,9 +23,10 @@ constexpr int no_condition = 255;
 constexpr Option options[] = {
     {0, "reason", "TEXT", "why, for the record"},
     {0, "is", "WHAT",
-     "only answer by the exit status, 0 or 1: a phase (idle, prepared,\n"
-     "swapped, probation, rolling-back, stuck), good, bad (of RELEASE or\n"
-     "the current one), outdated or rollback-due"},
+     "only answer by the exit status, 0 or 1: a phase (idle,\n"
+     "prepared, swapped, probation, rolling-back, stuck),\n"
+     "good, bad (of RELEASE or the current one), outdated\n"
+     "or rollback-due"},
     {0, "list", "", "show all releases with what is known of them"},
     json_option,
     quiet_option,
@@ -44,8 +45,8 @@ constexpr ToolDescription tool{
     .summary = "Record or show what is known of an app's releases.",
     .options = options,
     .epilogue =
-        "good, bad: the verdict on RELEASE, or on the candidate or current one. passed: the\n"
-        "health gate is passed. stuck: a person is needed. clear: forget the verdict.\n"
+        "good, bad: the verdict on RELEASE, or on the candidate or current one. passed:\n"
+        "the health gate is passed. stuck: a person is needed. clear: forget the verdict.\n"
         "Exit status: 0 done or yes, 1 no or refused, 2 usage, 71 system error,\n"
         "78 wrong configuration; 255 where outdated and rollback-due can't be told.\n"};
 

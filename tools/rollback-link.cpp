@@ -28,8 +28,9 @@ constexpr ToolDescription tool{
     .summary = "Point a symlink back to what ran well before.",
     .options = options,
     .epilogue =
-        "With --app: to the newest good release; the one that is left becomes bad. Where the\n"
-        "current one is good, and neither --to nor --reason is given, nothing changes.\n"
+        "With --app: to the newest good release; the one that is left becomes bad. Where\n"
+        "the current one is good, and neither --to nor --reason is given, nothing\n"
+        "changes.\n"
         "Exit status: 0 done or unchanged, 1 nothing to go back to or refused, 2 usage,\n"
         "71 system error, 78 wrong configuration.\n"};
 

@@ -24,7 +24,7 @@ constexpr ToolDescription tool{
     .options = options,
     .epilogue =
         "Commands:\n"
-        "  deploy APP [RELEASE]  deploy the newest release, or RELEASE, and see it through\n"
+        "  deploy APP [RELEASE]  deploy the newest release or RELEASE, to the end\n"
         "  rollback APP          back to the newest good release, or the one of --to\n"
         "  status [APP]          how an app stands, or all of them\n"
         "  enable APP            guard the app's unit and record what runs now as good\n"
@@ -34,7 +34,7 @@ constexpr ToolDescription tool{
         "  reconcile APP         put right what a crash or reboot left half done\n"
         "\n"
         "Exit status of deploy: 0 good or already current, 1 refused and nothing changed,\n"
-        "3 rolled back and healthy, 4 stuck (a person is needed), 75 a deploy is under way;\n"
+        "3 rolled back and healthy, 4 stuck (a person is needed), 75 one is under way;\n"
         "of all: 2 usage, 71 system error, 78 wrong configuration.\n"};
 
 struct Command {

@@ -91,7 +91,7 @@ class Preflight(AppTest):
 
     def test_a_bad_release_is_not_next(self):
         self.check(self.tool("release-mark", "--app", "demo", "bad", "v2"), 0)
-        self.assertEqual(self.row("releases")[0], "WARN")
+        self.assertEqual(self.row("releases")[0], "FAIL")
         (self.scratch / "run/demo").mkdir()
         (self.scratch / "run/demo/next").symlink_to("v2")
         mark, sentence, status = self.row("releases")
