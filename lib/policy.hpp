@@ -64,8 +64,8 @@ struct UntilYes {
   unsigned rise = 1;     // so many yeses in a row
   Duration hold = Duration::zero(); // once there, every check must go on saying yes for so long
   pid_t pid = 0;                    // a process whose end makes all waiting pointless; 0 for none
-  // Another descriptor to wait for, with what it means: a sentence ends the wait. It is asked for once when the
-  // waiting begins. -1 for none.
+  // Another descriptor to wait for, with what it means: a sentence ends the wait. It is asked for once when
+  // the waiting begins. -1 for none.
   int extra_fd = -1;
   std::function<std::optional<std::string>()> on_extra = {};
   // Called when a check's answer differs from its last one, and each `tick` (zero: never).

@@ -45,8 +45,7 @@ Answer ListeningCheck::ask_by_connecting(const Error& why, const Deadline& deadl
   if (any_connected(reached)) return {Verdict::yes, "ok", fmt::format("{} is listened on", label_)};
   return {.verdict = Verdict::no,
           .reason = "not-listening",
-          .sentence =
-              fmt::format("nothing listens on {} ({})", label_, join_texts(reached)),
+          .sentence = fmt::format("nothing listens on {} ({})", label_, join_texts(reached)),
           .counts = false};
 }
 

@@ -70,11 +70,11 @@ def tidy_step(log):
 
 
 def build(log, name, *options, compiler=(), tree=None):
-    """Configures and builds in WORK/name; a warning is an error."""
+    """Configures and builds in WORK/name; a warning is an error. Not optimized: what the packages are is."""
     directory = WORK / name
     if not (directory / "build.ninja").exists():
         shutil.rmtree(directory, ignore_errors=True)
-        inside(log, tree, "env", *compiler, "meson", "setup", directory, ROOT, "-Dwerror=true", *options,
+        inside(log, tree, "env", *compiler, "meson", "setup", directory, ROOT, "-Dwerror=true", "-Dbuildtype=debug", *options,
                why=f"meson cannot configure {name}")
     inside(log, tree, "ninja", "-C", directory, why=f"{name} does not build without a warning")
 
