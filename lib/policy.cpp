@@ -110,7 +110,9 @@ std::vector<Asking> ask_once(std::vector<Asked> checks, const Deadline& deadline
 }
 
 Duration Pace::next() {
-  static thread_local std::minstd_rand random{std::random_device{}()};
+  // The nanosecond in which two waiters begin is not the same: that is all the chance that is needed.
+  static thread_local std::minstd_rand random{
+      static_cast<std::minstd_rand::result_type>(Clock::now().time_since_epoch().count())};
   const Duration pause = next_;
   next_ = std::min(longest_, next_ + next_ / 2 + Duration(1));
   std::uniform_int_distribution<Duration::rep> jitter(-pause.count() / 10, 0);
@@ -419,7 +421,11 @@ class Waiter {
       end(Waited::End::yes);
     } else if (loop_ != nullptr) {
       holding_ = true;
-      loop_->arm(deadline_timer_, Clock::now() + wait_.hold);
+      const Deadline held = Deadline::after(wait_.hold);
+      if (held.is_never())
+        loop_->disarm(deadline_timer_);
+      else
+        loop_->arm(deadline_timer_, held.when());
     }
   }
 

@@ -37,6 +37,7 @@ Result<HttpRequest> read_http_request(const CommandLine& line, const std::string
   if (line.has("max-body")) {
     auto size = parse_size(line.value("max-body"));
     if (!size) return forward_error(size);
+    if (*size == 0) return fail(Outcome::usage, "--max-body", "must be more than nothing");
     request.max_body = *size;
   }
   return request;
@@ -63,6 +64,8 @@ Result<HttpExpectations> read_http_expectations(const CommandLine& line,
   if (line.has("max-latency")) {
     auto latency = parse_duration(line.value("max-latency"));
     if (!latency) return forward_error(latency);
+    if (*latency <= Duration::zero())
+      return fail(Outcome::usage, "--max-latency", "must be more than nothing");
     expect.max_latency = *latency;
   }
   auto filters = line.values("expect-json");

@@ -154,8 +154,10 @@ Result<std::vector<Socket>> PortFreeCheck::find_all() {
   auto all = sockets_->on_port(question_.target.protocol, question_.target.port, all_states);
   if (!all) return all;
   std::erase_if(*all, [&](const Socket& socket) { return !is_in_the_way(socket); });
-  std::stable_sort(all->begin(), all->end(),
-                   [](const Socket& a, const Socket& b) { return rank(a) < rank(b); });
+  // Only the first one is looked at more closely.
+  const auto telling = std::min_element(all->begin(), all->end(),
+                                        [](const Socket& a, const Socket& b) { return rank(a) < rank(b); });
+  if (telling != all->end()) std::iter_swap(all->begin(), telling);
   return all;
 }
 

@@ -343,7 +343,8 @@ class Usage(CliTest):
                 ("--rise", "-1", url), ("-t", "1x", url), ("--pid", "x", url), ("--max-body", "much", url),
                 ("--expect-json", ".a ==", url), ("--expect-json", "$release == 1", url),
                 ("--expect-json", "true", "--expect-json", "nothing(1)", url), ("--no-such-option", url),
-                ("--memory-max", "1G", url), ("--app", "demo", url), ("--app", "a/b"),
+                ("--memory-max", "1G", url),
+                ("--max-body", "0", url), ("--max-latency", "0", url), ("--unit", "x", "http://192.0.2.1/"), ("--app", "demo", url), ("--app", "a/b"),
             ):
                 with self.subTest(arguments), elapsed(0, 5):
                     self.one_line(health_wait(*arguments), 2, "health-wait: ")

@@ -41,7 +41,7 @@ def end(process):
     """Ends a process and those that it started (its group)."""
     _signal(process, signal.SIGTERM)
     try:
-        process.wait(20)
+        process.wait(3)
     except subprocess.TimeoutExpired:
         _signal(process, signal.SIGKILL)
         process.wait()

@@ -63,6 +63,15 @@ Result<void> read_pid(const CommandLine& line, Request& request) {
   return {};
 }
 
+// An address of another machine cannot be the unit's, whatever it answers.
+Result<void> check_local(const HttpRequest& http, const std::string& unit) {
+  if (unit.empty() || !http.unix_socket.empty()) return {};
+  const auto address = parse_address(http.url.host);
+  if (address && !is_local(*address))
+    return fail(Outcome::usage, http.url.text, "is not of this machine (--unit)");
+  return {};
+}
+
 Result<void> add_urls(const CommandLine& line, Request& request) {
   auto expectations = read_http_expectations(line, LateError::teller(request.late_error));
   if (!expectations) return forward_error(expectations);
@@ -70,6 +79,7 @@ Result<void> add_urls(const CommandLine& line, Request& request) {
   for (const auto& url : line.arguments) {
     auto http = read_http_request(line, url);
     if (!http) return forward_error(http);
+    if (auto local = check_local(*http, request.unit); !local) return local;
     auto check = HttpCheck::create(std::move(*http), *expectations, identity);
     if (!check) return forward_error(check);
     request.checks.push_back(
@@ -78,11 +88,12 @@ Result<void> add_urls(const CommandLine& line, Request& request) {
   return {};
 }
 
-Result<void> add_app_checks(const CommandLine& line, Request& request) {
+Result<void> add_app_checks(const CommandLine& line, Request& request, Reporter& report) {
   const Config& config = request.app->config;
   const char* credentials = std::getenv("CREDENTIALS_DIRECTORY");
   CheckContext context = make_context(config, credentials != nullptr ? credentials : "");
   context.on_late_error = LateError::teller(request.late_error);
+  if (!context.release.empty()) report.set_field("SAFE_DEPLOY_RELEASE", context.release);
   auto checks = health_checks(config, std::move(context));
   if (!checks) return forward_error(checks);
   for (auto& check : *checks) {
@@ -110,7 +121,7 @@ Result<Request> read_request(const CommandLine& line, Reporter& report) {
   }
   if (auto read = read_policy(line, request); !read) return forward_error(read);
   if (auto read = read_pid(line, request); !read) return forward_error(read);
-  auto added = request.app ? add_app_checks(line, request) : add_urls(line, request);
+  auto added = request.app ? add_app_checks(line, request, report) : add_urls(line, request);
   if (!added) return forward_error(added);
   return request;
 }

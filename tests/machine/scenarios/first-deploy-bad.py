@@ -11,8 +11,8 @@ def test(app):
     exits(app.deploy(), 4, "503")
 
     app.settle()
-    app.is_stuck()
+    app.is_stuck(bad=["1"])
     app.machine.must("systemctl reset-failed demo.service")
     app.release("2")
     exits(app.deploy(), 0)
-    app.runs("2", good=["2"])
+    app.runs("2", good=["2"], bad=["1"])
