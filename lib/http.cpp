@@ -101,6 +101,13 @@ Result<std::string> read_token(const std::string& file) {
   return token;
 }
 
+// Headers that are too much for us end the transfer by our own callback. A single line that is too long for
+// libcurl is CURLE_TOO_LARGE since 8.6; 7.88 takes it for a lack of memory.
+bool says_too_large(CURLcode code) {
+  constexpr int too_large = 100;
+  return code == CURLE_WRITE_ERROR || code == CURLE_OUT_OF_MEMORY || static_cast<int>(code) == too_large;
+}
+
 } // namespace
 
 Result<Url> parse_url(std::string_view text) {
@@ -163,6 +170,7 @@ struct HttpClient::Handle {
   HttpResponse response = {};
   std::size_t header_bytes = 0;
   std::vector<std::string> tried = {}; // the addresses, in order
+  bool closed_connected = false;
 
   template <class Value>
   void set(CURLoption option, Value value) {
@@ -182,8 +190,12 @@ struct HttpClient::Handle {
     return value;
   }
 
-  // The TCP connection is made. CURLINFO_CONNECT_TIME_T tells that too late for TLS.
-  [[nodiscard]] bool is_connected() const { return get<long>(CURLINFO_LOCAL_PORT) > 0; }
+  // A connection was made. libcurl tells the port and the time of it in the middle of an agreement on TLS too
+  // late, so the socket is asked when it is closed.
+  [[nodiscard]] bool was_connected() const {
+    return closed_connected || get<long>(CURLINFO_LOCAL_PORT) > 0 ||
+           get<curl_off_t>(CURLINFO_CONNECT_TIME_T) > 0;
+  }
 
   void configure(const HttpRequest& request);
   Result<void> set_headers(const HttpRequest& request);
@@ -191,6 +203,7 @@ struct HttpClient::Handle {
   static std::size_t on_header(const char* data, std::size_t, std::size_t size, void* self);
   static std::size_t on_body(const char* data, std::size_t, std::size_t size, void* self);
   static curl_socket_t on_socket(void* self, curlsocktype, curl_sockaddr* address);
+  static int on_close(void* self, curl_socket_t socket);
 
   void note_ends();
   [[nodiscard]] HttpFailure failure(CURLcode code, const HttpRequest& request, Duration allowed) const;
@@ -240,6 +253,8 @@ void HttpClient::Handle::configure(const HttpRequest& request) {
   set(CURLOPT_WRITEDATA, this);
   set(CURLOPT_OPENSOCKETFUNCTION, &Handle::on_socket);
   set(CURLOPT_OPENSOCKETDATA, this);
+  set(CURLOPT_CLOSESOCKETFUNCTION, &Handle::on_close);
+  set(CURLOPT_CLOSESOCKETDATA, this);
   max_body = request.max_body;
 }
 
@@ -301,6 +316,14 @@ curl_socket_t HttpClient::Handle::on_socket(void* self, curlsocktype, curl_socka
   return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
+int HttpClient::Handle::on_close(void* self, curl_socket_t socket) {
+  sockaddr_storage peer{};
+  socklen_t length = sizeof peer;
+  if (getpeername(socket, reinterpret_cast<sockaddr*>(&peer), &length) == 0)
+    static_cast<Handle*>(self)->closed_connected = true;
+  return close(socket);
+}
+
 void HttpClient::Handle::note_ends() {
   response.status = get<long>(CURLINFO_RESPONSE_CODE);
   response.latency = Duration(get<curl_off_t>(CURLINFO_TOTAL_TIME_T));
@@ -348,7 +371,7 @@ HttpFailure HttpClient::Handle::late(const HttpRequest& request, Duration allowe
                            get<long>(CURLINFO_RESPONSE_CODE), within, response.body.size());
   else if (get<curl_off_t>(CURLINFO_PRETRANSFER_TIME_T) > 0)
     sentence = "connected, but no answer " + within;
-  else if (is_connected())
+  else if (was_connected())
     sentence = "connected, but no agreement on TLS " + within;
   else if (get<curl_off_t>(CURLINFO_NAMELOOKUP_TIME_T) > 0 || !tried.empty())
     sentence = "no connection " + within;
@@ -359,6 +382,9 @@ HttpFailure HttpClient::Handle::late(const HttpRequest& request, Duration allowe
 
 HttpFailure HttpClient::Handle::failure(CURLcode code, const HttpRequest& request, Duration allowed) const {
   const long status = get<long>(CURLINFO_RESPONSE_CODE);
+  if (says_too_large(code) && header_bytes > 0 && response.body.empty())
+    return {HttpFault::too_large,
+            fmt::format("the headers of the answer do not end ({} and more)", format_size(header_bytes))};
   switch (code) {
     case CURLE_COULDNT_RESOLVE_HOST:
       return {HttpFault::dns, fmt::format("the name '{}' has no address", printable(request.url.host, 60))};
@@ -368,9 +394,7 @@ HttpFailure HttpClient::Handle::failure(CURLcode code, const HttpRequest& reques
       return late(request, allowed);
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CERTPROBLEM:
     case CURLE_SSL_CIPHER:
-    case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_ISSUER_ERROR:
     case CURLE_SSL_INVALIDCERTSTATUS:
       return {HttpFault::tls, "TLS: " + told_by_curl(code)};
@@ -391,13 +415,11 @@ HttpFailure HttpClient::Handle::failure(CURLcode code, const HttpRequest& reques
         return {HttpFault::redirects,
                 fmt::format("{}, a redirect to something that is not HTTP ({})", status, told_by_curl(code))};
       return {HttpFault::protocol, "what answers does not speak HTTP (" + told_by_curl(code) + ")"};
-    case CURLE_WRITE_ERROR:   // a callback of ours ended it; the body's limit is no failure
-    case CURLE_OUT_OF_MEMORY: // libcurl 7.88 on a header line of more than 100 KiB
-      if (header_bytes > 0 && response.body.empty())
-        return {HttpFault::too_large,
-                fmt::format("the headers of the answer do not end ({} and more)", format_size(header_bytes))};
-      return {HttpFault::local, told_by_curl(code)};
+    case CURLE_SSL_CERTPROBLEM: // of our own certificate
+    case CURLE_SSL_CACERT_BADFILE:
     case CURLE_READ_ERROR:
+    case CURLE_WRITE_ERROR:
+    case CURLE_OUT_OF_MEMORY:
     case CURLE_FAILED_INIT:
       return {HttpFault::local, told_by_curl(code)};
     default:
@@ -441,13 +463,13 @@ HttpResult HttpClient::request(const Deadline& deadline) {
   handle.response = {};
   handle.header_bytes = 0;
   handle.tried.clear();
+  handle.closed_connected = false;
   handle.error_text[0] = 0;
 
   const CURLcode code = curl_easy_perform(handle.easy.get());
   if (code != CURLE_OK && !handle.response.body_cut) {
     HttpFailure failure = handle.failure(code, *request_, allowed);
-    failure.answered =
-        handle.is_connected() || (!request_->unix_socket.empty() && failure.fault != HttpFault::refused);
+    failure.answered = handle.was_connected();
     return failure;
   }
   handle.note_ends();

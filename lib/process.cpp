@@ -1,5 +1,7 @@
 #include "process.hpp"
 
+#include "name.hpp"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -61,11 +63,18 @@ std::string_view unescaped(std::string_view component) {
   return component;
 }
 
+bool is_unit_character(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+         std::string_view(":-_.\\@").find(c) != std::string_view::npos;
+}
+
+// systemd.unit(5). Others than systemd make cgroups, too, with any name.
 bool is_unit_name(std::string_view name) {
   constexpr std::array<std::string_view, 5> types{".service", ".scope", ".socket", ".mount", ".swap"};
-  return std::any_of(types.begin(), types.end(), [&](std::string_view type) {
-    return name.size() > type.size() && name.ends_with(type);
-  });
+  return std::all_of(name.begin(), name.end(), is_unit_character) &&
+         std::any_of(types.begin(), types.end(), [&](std::string_view type) {
+           return name.size() > type.size() && name.ends_with(type);
+         });
 }
 
 // Takes the slices and the component behind them off the path: that is the unit, if it has a unit's name.
@@ -196,10 +205,11 @@ class SocketHunt {
   unsigned denied_ = 0;
 };
 
+// Processes choose it themselves.
 std::string command_of(int proc, pid_t pid) {
   std::string command = read_small_file(proc, fmt::format("{}/comm", pid).c_str());
   if (command.ends_with('\n')) command.pop_back();
-  return command;
+  return printable(command);
 }
 
 std::optional<uid_t> uid_of(int at, const char* process_directory) {

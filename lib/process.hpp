@@ -48,9 +48,9 @@ class Cgroups {
 
 // Who has a socket, as far as that can be seen.
 struct Holder {
-  pid_t pid = 0; // 0: not known
-  std::string command = {};
-  uid_t uid = 0; // of the process where it is known, else of the socket
+  pid_t pid = 0;            // 0: not known
+  std::string command = {}; // /proc/PID/comm, made printable
+  uid_t uid = 0;            // of the process where it is known, else of the socket
   // How many further processes have the socket, too, among those looked at.
   unsigned others = 0;
   std::string cgroup = {}; // the path of the socket's cgroup; empty if it is not known

@@ -52,10 +52,11 @@ std::optional<std::string> UnitWatch::judge(const UnitState& before, const UnitS
   if (now.load_state == "not-found") return fmt::format("there is no unit {}", name);
   if (now.load_state != "loaded") return fmt::format("{} cannot be started: {}", name, now.load_state);
   if (now.active_state == "failed" && !now.has_job) return tell(before, now, "failed");
-  // "auto-restart" and, since systemd 254, "auto-restart-queued".
-  const bool starts_again =
-      now.sub_state.starts_with("auto-restart") && !before.sub_state.starts_with("auto-restart");
-  if (starts_again || now.restarts > before.restarts)
+  // "auto-restart" and, since systemd 254, "auto-restart-queued". The counter tells of one too quick to be
+  // seen.
+  const auto is_to_restart = [](const UnitState& unit) { return unit.sub_state.starts_with("auto-restart"); };
+  const std::uint32_t expected = before.restarts + (is_to_restart(before) ? 1 : 0);
+  if ((is_to_restart(now) && !is_to_restart(before)) || now.restarts > expected)
     return tell(before, now, "failed") + "; systemd starts it again";
   if (now.active_state == "inactive" && runs(before) && !now.has_job) return tell(before, now, "stopped");
   return std::nullopt;

@@ -225,33 +225,37 @@ Conclusion conclude(const Waited& waited, const std::optional<Process>& process)
   return {static_cast<int>(Outcome::no), "no", waited.answers[waited.decisive].answer.sentence};
 }
 
-Json to_json(const PortHolder& holder) {
-  Json object{{"state", holder.state}, {"uid", holder.holder.uid}};
-  if (holder.holder.pid != 0) {
-    object["pid"] = holder.holder.pid;
-    object["command"] = holder.holder.command;
+Json to_json(const PortHolder& port_holder) {
+  const Holder& holder = port_holder.holder;
+  Json object;
+  object["state"] = port_holder.state;
+  object["uid"] = holder.uid;
+  if (holder.pid != 0) {
+    object["pid"] = holder.pid;
+    object["command"] = holder.command;
   }
-  if (!holder.holder.unit.empty()) object["unit"] = holder.holder.unit;
-  if (!holder.holder.user_unit.empty()) object["user-unit"] = holder.holder.user_unit;
-  if (!holder.holder.unknown.empty()) object["unknown"] = holder.holder.unknown;
+  if (!holder.unit.empty()) object["unit"] = holder.unit;
+  if (!holder.user_unit.empty()) object["user-unit"] = holder.user_unit;
+  if (!holder.unknown.empty()) object["unknown"] = holder.unknown;
   return object;
 }
 
 void print_json(const Waited& waited, const Conclusion& conclusion, const Checks& checks) {
-  Json targets = Json::array();
+  Json object;
+  object["outcome"] = conclusion.word;
+  object["message"] = conclusion.text;
+  object["elapsed"] = std::chrono::duration<double>(waited.elapsed).count();
+  Json& targets = object["targets"] = Json::array();
   for (std::size_t i = 0; i < waited.answers.size(); ++i) {
     const Asking& asking = waited.answers[i];
-    Json target{{"target", asking.name},
-                {"ok", asking.answer.good()},
-                {"reason", asking.answer.reason},
-                {"message", asking.answer.sentence}};
+    Json target;
+    target["target"] = asking.name;
+    target["ok"] = asking.answer.good();
+    target["reason"] = asking.answer.reason;
+    target["message"] = asking.answer.sentence;
     if (const auto holder = checks[i]->holder()) target["holder"] = to_json(*holder);
     targets.push_back(std::move(target));
   }
-  const Json object{{"outcome", conclusion.word},
-                    {"message", conclusion.text},
-                    {"elapsed", std::chrono::duration<double>(waited.elapsed).count()},
-                    {"targets", std::move(targets)}};
   fmt::print("{}\n", to_text(object));
 }
 

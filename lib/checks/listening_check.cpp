@@ -50,29 +50,47 @@ Answer ListeningCheck::ask_by_connecting(const Error& why, const Deadline& deadl
 }
 
 Answer ListeningCheck::judge(const Socket& socket) {
-  if (!question_.unit.empty()) return judge_owner(socket);
+  if (!question_.unit.empty()) return judge_owners(socket);
   return {Verdict::yes, "ok", fmt::format("{} is listened on", label_)};
 }
 
-Answer ListeningCheck::judge_owner(const Socket& socket) {
-  if (owner_of_ != socket.inode || socket.inode == 0) {
-    owner_ = owner_unit(socket);
-    if (!is_owned_by(owner_, question_.unit).value_or(false)) owner_ = owner(socket);
-    owner_of_ = socket.inode;
+// Several sockets that set SO_REUSEPORT share what arrives: each of them must be the unit's.
+Answer ListeningCheck::judge_owners(const Socket& socket) {
+  const std::string& unit = question_.unit;
+  const Holder* mine = nullptr;
+  for (const Socket& one : group_of(socket)) {
+    const Holder& holder = owner_of(one);
+    const auto owned = is_owned_by(holder, unit);
+    if (owned && !*owned)
+      return {.verdict = Verdict::no,
+              .reason = "other-unit",
+              .sentence = fmt::format("{} is held by {}, not by {}", label_, holder.text(), unit),
+              .final = true};
+    if (!owned)
+      return {.verdict = Verdict::no,
+              .reason = "unknown-owner",
+              .sentence = fmt::format("{} is listened on, but whether by {} cannot be told: {}", label_, unit,
+                                      holder.text()),
+              .final = true};
+    mine = &holder;
   }
-  const auto owned = is_owned_by(owner_, question_.unit);
-  if (owned && *owned)
-    return {Verdict::yes, "ok", fmt::format("{} is listened on by {}", label_, owner_.unit)};
-  if (owned)
-    return {.verdict = Verdict::no,
-            .reason = "other-unit",
-            .sentence = fmt::format("{} is held by {}, not by {}", label_, owner_.text(), question_.unit),
-            .final = true};
-  return {.verdict = Verdict::no,
-          .reason = "unknown-owner",
-          .sentence = fmt::format("{} is listened on, but whether by {} cannot be told: {}", label_,
-                                  question_.unit, owner_.text()),
-          .final = true};
+  return {Verdict::yes, "ok", fmt::format("{} is listened on by {}", label_, mine->unit)};
+}
+
+std::vector<Socket> ListeningCheck::group_of(const Socket& socket) {
+  auto all = sockets_->on_port(socket.protocol, socket.local.port, state_bit(socket.state));
+  if (!all) return {socket};
+  std::erase_if(*all, [&](const Socket& other) { return other.local != socket.local; });
+  // One that has ended since is told as it was.
+  return all->empty() ? std::vector{socket} : *std::move(all);
+}
+
+const Holder& ListeningCheck::owner_of(const Socket& socket) {
+  const auto known = owners_.find(socket.inode);
+  if (known != owners_.end()) return known->second;
+  Holder holder = owner_unit(socket);
+  if (!is_owned_by(holder, question_.unit).value_or(false)) holder = owner(socket);
+  return owners_.insert_or_assign(socket.inode, std::move(holder)).first->second;
 }
 
 // The answer that is given every few milliseconds.

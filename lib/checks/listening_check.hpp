@@ -2,6 +2,8 @@
 
 #include "checks/port_check.hpp"
 
+#include <map>
+
 namespace safe_deploy {
 
 // Whether somebody listens on a TCP or UDP port of this machine, seen in the kernel's tables. A bare port is
@@ -18,7 +20,9 @@ class ListeningCheck final : public PortCheck {
  private:
   Answer ask_by_connecting(const Error& why, const Deadline& deadline);
   Answer judge(const Socket& socket);
-  Answer judge_owner(const Socket& socket);
+  Answer judge_owners(const Socket& socket);
+  [[nodiscard]] std::vector<Socket> group_of(const Socket& socket);
+  const Holder& owner_of(const Socket& socket);
   const Answer& nobody();
   std::string hint();
 
@@ -27,9 +31,8 @@ class ListeningCheck final : public PortCheck {
   std::vector<Address> addresses_;
   const std::string label_;
   std::optional<Socket> seen_ = {};
-  // Who owns a socket costs more than that it is there: it is asked once for each socket.
-  std::uint64_t owner_of_ = 0; // its inode
-  Holder owner_ = {};
+  // Who owns a socket costs more than that it is there: it is looked for once for each, by its inode.
+  std::map<std::uint64_t, Holder> owners_ = {};
   // What else is on the port costs more, too: it is looked for now and then.
   Clock::time_point hint_due_ = {};
   Answer nobody_ = {};

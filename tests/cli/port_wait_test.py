@@ -564,6 +564,43 @@ class App(AppTest):
         self.check(self.tool("port-wait", "--app", "nobody"), 78, "", "nobody.conf")
 
 
+class Examples(PortWaitTest):
+    """Those of the man page. The lines for unit files are run by the machine tests."""
+
+    @unittest.skipUnless(ROOT, "needs root")
+    def test_they_work(self):
+        page = (Path(os.environ["MAN"]) / "port-wait.1").read_text()
+        section = page.split("\n.Sh EXAMPLES\n")[1].split("\n.Sh ")[0]
+        examples = [line.removeprefix(".Dl $ ") for line in section.splitlines() if line.startswith(".Dl $ ")]
+        self.assertGreater(len(examples), 3)
+        (self.scratch / "hosts").write_text("127.0.0.1 localhost db\n")
+        (self.scratch / "migrate").write_text("#!/bin/sh\necho migrated\n")
+        (self.scratch / "migrate").chmod(0o755)
+        serve = """
+import signal, socket
+held = [socket.create_server(("127.0.0.1", port)) for port in (9000, 5432)]
+print("up", flush=True)
+signal.pause()"""
+        script = """
+ip link set lo up
+mount --bind hosts /etc/hosts
+"$0" -c "$1" > up &
+until grep -q up up; do :; done
+status=0
+sh -ec "$2" || status=$?
+kill $!
+exit $status"""
+        for example in examples:
+            with self.subTest(example):
+                done = subprocess.run(
+                    ["unshare", "--net", "--mount", "sh", "-ec", script, sys.executable, serve, example],
+                    env=dict(os.environ, PATH=f"{TOOLS}:{os.environ['PATH']}", MAINPID=""),
+                    cwd=self.scratch, capture_output=True, text=True, timeout=20, check=False)
+                self.assertEqual(done.returncode, 0, done)
+                if "migrate" in example:
+                    self.assertEqual(done.stdout, "migrated\n")
+
+
 def without_netlink(command):
     """Runs it where socket(AF_NETLINK, ...) fails, as under RestrictAddressFamilies=."""
     import ctypes

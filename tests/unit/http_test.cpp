@@ -20,6 +20,10 @@ HttpResult get(const std::string& url, Duration timeout = 5s) {
   return request({.url = parse_url(url).value()}, timeout);
 }
 
+Url https(const ScriptedServer& server) {
+  return parse_url("https://127.0.0.1:" + std::to_string(server.port()) + "/").value();
+}
+
 HttpResponse response(const HttpResult& result) {
   if (const auto* failure = std::get_if<HttpFailure>(&result)) FAIL(failure->sentence);
   return std::get<HttpResponse>(result);
@@ -213,7 +217,7 @@ TEST_CASE("a name without an address is a fault of its own") {
 
 TEST_CASE("a server that speaks no TLS is a fault of TLS") {
   const ScriptedServer server(ScriptedServer::answers("220 mail.example.org ESMTP\r\n"));
-  const HttpFailure got = failure(get("https://127.0.0.1:" + std::to_string(server.port()) + "/"));
+  const HttpFailure got = failure(request({.url = https(server), .insecure = true}));
   CHECK(got.fault == HttpFault::tls);
   CHECK(got.answered);
 }
@@ -221,10 +225,17 @@ TEST_CASE("a server that speaks no TLS is a fault of TLS") {
 TEST_CASE("a server that does not agree on TLS has answered, all the same") {
   const ScriptedServer server(
       [](const Connection& connection, const std::string&) { connection.wait_for_end(); });
-  const HttpFailure got = failure(get("https://127.0.0.1:" + std::to_string(server.port()) + "/", 50ms));
+  const HttpFailure got = failure(request({.url = https(server), .insecure = true}, 50ms));
   CHECK(got.fault == HttpFault::timeout);
   CHECK(got.sentence == "connected, but no agreement on TLS within 50ms");
   CHECK(got.answered);
+}
+
+TEST_CASE("a certificate of our own that cannot be used is our own fault") {
+  const ScriptedServer server(ScriptedServer::answers(""));
+  const Scratch scratch;
+  scratch.write("ca.pem", "no certificate");
+  CHECK(failure(request({.url = https(server), .ca_file = scratch / "ca.pem"})).fault == HttpFault::local);
 }
 
 TEST_CASE("the deadline covers whatever does not happen") {

@@ -92,7 +92,8 @@ TEST_CASE("what is not one JSON value is told") {
 }
 
 TEST_CASE("a filter that does not compile is named, with the reason") {
-  CHECK(compile_error({".status =="}) == "'.status ==': is not a jq filter (syntax error, unexpected $end)");
+  CHECK(compile_error({".status =="}).find("'.status ==': is not a jq filter (syntax error, unexpected ") ==
+        0);
   CHECK(compile_error({"true", "foo + 1"}).find("'foo + 1': is not a jq filter (foo/0 is not defined") == 0);
   CHECK(compile_error({"$other"}).find("$other is not defined") != std::string::npos);
   CHECK(compile_error({".a)or(.b"}).find("'.a)or(.b'") == 0);

@@ -2,6 +2,7 @@
 #include "checks/port_check.hpp"
 #include "net.hpp"
 #include "scratch.hpp"
+#include "unit_like.hpp"
 
 #include <cstdlib>
 #include <string>
@@ -137,6 +138,41 @@ TEST_CASE("a listener that is not the unit's is a final no") {
                              std::to_string(getpid())) == 0);
   CHECK(answer.sentence.find(", not by no-such.service") != std::string::npos);
   CHECK_FALSE(ask(std::to_string(unused_port()), {.unit = "no-such.service"}).final);
+}
+
+TEST_CASE("the unit whose cgroup has the socket listens") {
+  if (!is_root()) return;
+  const std::uint16_t port = unused_port();
+  const Server server(unit_name(), {.port = port});
+  if (!server.listens()) {
+    WARN("no cgroup v2 can be made here");
+    return;
+  }
+  const std::string target = std::to_string(port);
+  CHECK(ask(target, {.unit = unit_name()}).sentence ==
+        "port " + target + " is listened on by " + unit_name());
+  const Answer other = ask(target, {.unit = unit_name("b")});
+  CHECK(other.reason == "other-unit");
+  CHECK(other.final);
+  CHECK(other.sentence == "port " + target + " is held by listening_test (pid " +
+                              std::to_string(server.pid()) + ", uid 0, " + unit_name() + "), not by " +
+                              unit_name("b"));
+}
+
+TEST_CASE("all who share a port must be the unit's") {
+  if (!is_root()) return;
+  const std::uint16_t port = unused_port();
+  const std::string target = std::to_string(port);
+  const Server one(unit_name("a"), {.port = port, .reuse_port = true});
+  if (!one.listens()) return;
+  CHECK(listens(target, {.unit = unit_name("a")}));
+  const Server two(unit_name("b"), {.port = port, .reuse_port = true});
+  REQUIRE(two.listens());
+  CHECK(listens(target));
+  CHECK(ask(target, {.unit = unit_name("a")}).sentence.find(unit_name("b") + "), not by ") !=
+        std::string::npos);
+  CHECK(ask(target, {.unit = unit_name("b")}).sentence.find(unit_name("a") + "), not by ") !=
+        std::string::npos);
 }
 
 TEST_CASE("a unix socket is a file that somebody listens on") {

@@ -3,6 +3,7 @@
 #include "catch.hpp"
 #include "net.hpp"
 #include "owner.hpp"
+#include "unit_like.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -65,80 +66,6 @@ HeldSocket held(const Address& address, std::uint16_t port) {
   return {(*found)->inode, (*found)->cgroup, (*found)->uid};
 }
 
-// A cgroup of our own, made as systemd makes that of a unit; nothing where that cannot be done.
-class TestCgroup {
- public:
-  explicit TestCgroup(const std::string& name) {
-    for (const char* mount : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}) {
-      const auto path = std::filesystem::path(mount) / name;
-      if (!std::filesystem::exists(std::filesystem::path(mount) / "cgroup.procs")) continue;
-      if (mkdir(path.c_str(), 0755) == 0) path_ = path;
-      break;
-    }
-  }
-  TestCgroup(const TestCgroup&) = delete;
-  TestCgroup& operator=(const TestCgroup&) = delete;
-  ~TestCgroup() {
-    if (!path_.empty()) (void)rmdir(path_.c_str());
-  }
-
-  [[nodiscard]] bool exists() const { return !path_.empty(); }
-  bool enter() const {
-    return static_cast<bool>(std::ofstream(path_ / "cgroup.procs") << getpid() << std::flush);
-  }
-
- private:
-  std::filesystem::path path_;
-};
-
-// A process in a cgroup of its own that listens on a port.
-class Server {
- public:
-  Server(const std::string& cgroup_name, std::uint16_t port) : cgroup_(cgroup_name) {
-    int up[2];
-    if (pipe2(up, O_CLOEXEC) != 0) throw std::runtime_error("pipe2");
-    int down[2];
-    if (pipe2(down, O_CLOEXEC) != 0) throw std::runtime_error("pipe2");
-    pid_ = fork();
-    if (pid_ == 0) {
-      (void)close(down[1]);
-      Fd listener;
-      if (cgroup_.exists() && cgroup_.enter())
-        listener = listen_socket(Address::v4_loopback(), {.port = port});
-      (void)!write(up[1], listener ? "y" : "n", 1);
-      char byte = 0;
-      (void)!read(down[0], &byte, 1);
-      _exit(0);
-    }
-    (void)close(up[1]);
-    (void)close(down[0]);
-    keep_.reset(down[1]);
-    char answer = 'n';
-    (void)!read(up[0], &answer, 1);
-    (void)close(up[0]);
-    listens_ = answer == 'y';
-  }
-  Server(const Server&) = delete;
-  Server& operator=(const Server&) = delete;
-  ~Server() {
-    keep_.reset();
-    (void)waitpid(pid_, nullptr, 0);
-  }
-
-  [[nodiscard]] bool listens() const { return listens_; }
-  [[nodiscard]] pid_t pid() const { return pid_; }
-
- private:
-  TestCgroup cgroup_;
-  pid_t pid_ = 0;
-  Fd keep_;
-  bool listens_ = false;
-};
-
-std::string own_unit(const char* suffix = ".service") {
-  return "safe-deploy-test-" + std::to_string(getpid()) + suffix;
-}
-
 } // namespace
 
 TEST_CASE("the unit is read from the path of a cgroup as systemd does") {
@@ -151,7 +78,9 @@ TEST_CASE("the unit is read from the path of a cgroup as systemd does") {
         "systemd-nspawn@x.service");
   CHECK(unit("/system.slice/_cgroup.service") == "cgroup.service");
   CHECK(unit("/system.slice/docker-0123.scope") == "docker-0123.scope");
-  for (const char* path : {"", "/", "/payload", "/system.slice", "/a/demo.service", "/.service", "//"})
+  CHECK(unit("/system.slice/dev-disk-by\\x2dlabel-a.swap") == "dev-disk-by\\x2dlabel-a.swap");
+  for (const char* path : {"", "/", "/payload", "/a\x1b[31m.service", "/a b.service", "/system.slice",
+                           "/a/demo.service", "/.service", "//"})
     CHECK(unit(path).empty());
 }
 
@@ -235,6 +164,15 @@ TEST_CASE("whoever listens is found") {
   CHECK(holder.unknown.empty());
 }
 
+TEST_CASE("a command's name cannot do harm in a message") {
+  const Fd listener = listen_socket(Address::v4_loopback());
+  const HeldSocket socket = held(Address::v4_loopback(), port_of(listener));
+  REQUIRE(prctl(PR_SET_NAME, "a\n\x1b[31mb") == 0);
+  const Holder holder = find_holder(socket);
+  REQUIRE(prctl(PR_SET_NAME, "process_test") == 0);
+  CHECK(holder.command == "a\\x0a\\x1b[31mb");
+}
+
 TEST_CASE("of several that share a socket the eldest is named") {
   const Fd listener = listen_socket(Address::v4_loopback());
   Child one([] { return 0; });
@@ -254,23 +192,23 @@ TEST_CASE("a socket that no process has is told so") {
 TEST_CASE("the cgroup of the socket names unit and process") {
   if (!is_root()) return;
   const std::uint16_t port = unused_port();
-  const Server server(own_unit(), port);
+  const Server server(unit_name(), {.port = port});
   if (!server.listens()) {
     WARN("no cgroup v2 can be made here");
     return;
   }
   const Holder holder = find_holder(held(Address::v4_loopback(), port));
-  CHECK(holder.unit == own_unit());
+  CHECK(holder.unit == unit_name());
   CHECK(holder.pid == server.pid());
-  CHECK(holder.cgroup == "/" + own_unit());
+  CHECK(holder.cgroup == "/" + unit_name());
   CHECK(holder.text() ==
-        "process_test (pid " + std::to_string(server.pid()) + ", uid 0, " + own_unit() + ")");
+        "process_test (pid " + std::to_string(server.pid()) + ", uid 0, " + unit_name() + ")");
 }
 
 TEST_CASE("without privilege the unit is known and the process guessed only if there is one") {
   if (!is_root()) return;
   const std::uint16_t port = unused_port();
-  const Server server(own_unit(), port);
+  const Server server(unit_name(), {.port = port});
   if (!server.listens()) return;
   const pid_t pid = server.pid();
   CHECK(in_child([port, pid] {
