@@ -27,7 +27,7 @@ def run(tool, *arguments, timeout=20, **options):
     """Runs a tool to its end. It must not need more than `timeout` seconds."""
     return Result(
         subprocess.run(
-            [TOOLS / tool, *map(str, arguments)],
+            [options.pop("executable", TOOLS / tool), *map(str, arguments)],
             capture_output=True,
             text=options.pop("text", True),
             errors=options.pop("errors", "backslashreplace"),
@@ -50,6 +50,11 @@ class CliTest(unittest.TestCase):
     def setUp(self):
         self.scratch = Path(tempfile.mkdtemp(prefix="safe-deploy-cli-"))
         self.addCleanup(shutil.rmtree, self.scratch, ignore_errors=True)
+
+    def for_everybody(self, tool):
+        """The path of a copy of the tool that every user can run: a build directory may be its owner's own."""
+        self.scratch.chmod(0o755)
+        return shutil.copy(TOOLS / tool, self.scratch)
 
     def check(self, result, status, out=None, err=None):
         """The exit status, and what stdout and stderr must contain ("" for nothing at all)."""

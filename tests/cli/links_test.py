@@ -193,8 +193,9 @@ class BadInput(AppTest):
     def test_a_configuration_that_may_not_be_read(self):
         (self.scratch / "etc/secret.conf").write_text("[app]\n")
         (self.scratch / "etc/secret.conf").chmod(0o600)
-        self.scratch.chmod(0o755)
-        self.check(self.tool("release-mark", "--app", "secret", "--list", user=65534, group=65534), 71, err="Permission denied")
+        executable = self.for_everybody("release-mark")
+        result = self.tool("release-mark", "--app", "secret", "--list", executable=executable, user=65534, group=65534)
+        self.check(result, 71, err="Permission denied")
 
     def test_a_link_that_is_a_directory(self):
         self.release("v1")

@@ -300,11 +300,11 @@ ip link set lo up
 "$1" -c "$2" > up &
 until grep -q up up; do :; done
 status=0
-setpriv --reuid 65534 --clear-groups -- "$0" --free -t 0.1 80 || status=$?
+setpriv --reuid 65534 --regid 65534 --clear-groups -- "$0" --free -t 0.1 80 || status=$?
 kill $!
 exit $status"""
         done = subprocess.run(
-            ["unshare", "-n", "sh", "-ec", script, PORT_WAIT, sys.executable, serve],
+            ["unshare", "-n", "sh", "-ec", script, self.for_everybody("port-wait"), sys.executable, serve],
             capture_output=True, text=True, cwd=self.scratch, timeout=20, check=False)
         self.assertEqual(done.returncode, 124, done)
         self.assertIn("port 80 is held by ", done.stderr)

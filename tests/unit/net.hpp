@@ -138,6 +138,13 @@ inline void enter_new_network() {
   if (ioctl(socket.get(), SIOCSIFFLAGS, &request) != 0) throw std::runtime_error("SIOCSIFFLAGS");
 }
 
+// A test program has a network of its own where it may: the ports of programs at its side do not meet its
+// own.
+inline const bool own_network = [] {
+  if (is_root()) enter_new_network();
+  return is_root();
+}();
+
 // From here on socket(AF_NETLINK, ...) fails with EAFNOSUPPORT in this process, as under
 // RestrictAddressFamilies=.
 inline void forbid_netlink() {
