@@ -35,6 +35,8 @@ class BusError {
   sd_bus_error error_ = SD_BUS_ERROR_NULL;
 };
 
+constexpr Duration usual_limit = std::chrono::seconds(25); // sd-bus: for one call
+
 struct MessageDeleter {
   void operator()(sd_bus_message* message) const { sd_bus_message_unref(message); }
 };
@@ -101,6 +103,15 @@ void read_exec(sd_bus_message* message, std::string& to) {
   (void)sd_bus_message_exit_container(message);
 }
 
+// a(sb): path, and whether it may be missing.
+void read_files(sd_bus_message* message, std::vector<std::string>& to) {
+  if (sd_bus_message_enter_container(message, 'a', "(sb)") < 0) return;
+  const char* path = nullptr;
+  int optional = 0;
+  while (sd_bus_message_read(message, "(sb)", &path, &optional) > 0) to.emplace_back(path);
+  (void)sd_bus_message_exit_container(message);
+}
+
 using ReadProperty = void (*)(sd_bus_message*, UnitState&);
 
 const std::map<std::string_view, ReadProperty>& property_readers() {
@@ -115,6 +126,7 @@ const std::map<std::string_view, ReadProperty>& property_readers() {
       {"Type", [](M m, UnitState& u) { read_text(m, u.type); }},
       {"ExecStart", [](M m, UnitState& u) { read_exec(m, u.exec_start); }},
       {"WorkingDirectory", [](M m, UnitState& u) { read_text(m, u.working_directory); }},
+      {"EnvironmentFiles", [](M m, UnitState& u) { read_files(m, u.environment_files); }},
       {"InvocationID", [](M m, UnitState& u) { read_invocation(m, u.invocation_id); }},
       {"MainPID", [](M m, UnitState& u) { read_number<pid_t, std::uint32_t>(m, 'u', u.main_pid); }},
       {"ControlPID", [](M m, UnitState& u) { read_number<pid_t, std::uint32_t>(m, 'u', u.control_pid); }},
@@ -186,13 +198,30 @@ std::string UnitState::how_main_ended() const {
       main_code == CLD_DUMPED ? " (core dumped)" : "");
 }
 
-Result<Bus> Bus::open_system() {
+Result<Bus> Bus::open_system(const Deadline& deadline) {
   Bus bus;
+  bus.deadline_ = deadline;
   sd_bus* raw = nullptr;
   if (const int result = sd_bus_open_system(&raw); result < 0)
     return fail_errno("system bus", "cannot connect", -result);
   bus.bus_.reset(raw);
-  return bus;
+  // Calls wait for the end of the handshake, and for that alone up to 90 s: so it is waited for here.
+  const Deadline ready = Deadline::after(usual_limit).earlier(deadline);
+  for (;;) {
+    int result = sd_bus_process(raw, nullptr);
+    if (result == 0) result = sd_bus_is_ready(raw);
+    if (result == 0 && ready.has_passed()) result = -ETIMEDOUT;
+    if (result == 0)
+      result = sd_bus_wait(raw, static_cast<std::uint64_t>(ready.remaining().count())) < 0 ? -errno : 0;
+    if (result < 0) return fail_errno("system bus", "cannot connect", -result);
+    if (sd_bus_is_ready(raw) > 0) return bus;
+  }
+}
+
+// 0 would be the bus's own default.
+void Bus::limit_next_call() {
+  const Duration left = std::clamp<Duration>(deadline_.remaining(), Duration(1), usual_limit);
+  (void)sd_bus_set_method_call_timeout(bus_.get(), static_cast<std::uint64_t>(left.count()));
 }
 
 Result<UnitState> Bus::unit(const std::string& name) {
@@ -204,6 +233,7 @@ Result<UnitState> Bus::unit(const std::string& name) {
   const std::unique_ptr<char, FreeDeleter> path(raw_path);
   BusError error;
   sd_bus_message* raw = nullptr;
+  limit_next_call();
   int result = sd_bus_call_method(bus_.get(), manager_service, path.get(), "org.freedesktop.DBus.Properties",
                                   "GetAll", error.get(), &raw, "s", "");
   const Message reply(raw);
@@ -217,6 +247,7 @@ Result<UnitState> Bus::unit(const std::string& name) {
 Result<std::string> Bus::queue_job(const std::string& method, const std::string& unit) {
   BusError error;
   sd_bus_message* raw = nullptr;
+  limit_next_call();
   const int result = sd_bus_call_method(bus_.get(), manager_service, manager_path, manager_interface,
                                         method.c_str(), error.get(), &raw, "ss", unit.c_str(), "replace");
   const Message reply(raw);
@@ -229,6 +260,7 @@ Result<std::string> Bus::queue_job(const std::string& method, const std::string&
 
 Result<void> Bus::call_manager(const std::string& method) {
   BusError error;
+  limit_next_call();
   const int result = sd_bus_call_method(bus_.get(), manager_service, manager_path, manager_interface,
                                         method.c_str(), error.get(), nullptr, nullptr);
   if (result < 0) return error.as_failure("systemd", method.c_str(), result);
@@ -237,6 +269,7 @@ Result<void> Bus::call_manager(const std::string& method) {
 
 Result<void> Bus::enable_unit_file(const std::string& unit) {
   BusError error;
+  limit_next_call();
   const int result =
       sd_bus_call_method(bus_.get(), manager_service, manager_path, manager_interface, "EnableUnitFiles",
                          error.get(), nullptr, "asbb", 1, unit.c_str(), 0, 0);
@@ -246,6 +279,7 @@ Result<void> Bus::enable_unit_file(const std::string& unit) {
 
 Result<void> Bus::disable_unit_file(const std::string& unit) {
   BusError error;
+  limit_next_call();
   const int result = sd_bus_call_method(bus_.get(), manager_service, manager_path, manager_interface,
                                         "DisableUnitFiles", error.get(), nullptr, "asb", 1, unit.c_str(), 0);
   if (result < 0) return error.as_failure(unit, "cannot disable", result);
@@ -294,6 +328,7 @@ std::vector<SocketUnit::Listen> read_listens(sd_bus_message* message) {
 Result<std::vector<SocketUnit>> Bus::socket_units() {
   BusError error;
   sd_bus_message* raw = nullptr;
+  limit_next_call();
   int result =
       sd_bus_call_method(bus_.get(), manager_service, manager_path, manager_interface, "ListUnitsByPatterns",
                          error.get(), &raw, "asas", 1, "active", 1, "*.socket");

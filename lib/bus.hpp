@@ -28,6 +28,7 @@ struct UnitState {
   std::string type;          // "simple", "notify", "oneshot" ...
   std::string exec_start;    // all words of all ExecStart= lines, with a space after each
   std::string working_directory;
+  std::vector<std::string> environment_files; // EnvironmentFile=, the paths
   pid_t main_pid = 0;
   pid_t control_pid = 0;        // of an ExecStartPre=, ExecStartPost= ... line that runs now
   std::uint32_t restarts = 0;   // NRestarts
@@ -66,7 +67,9 @@ struct SocketUnit {
 // A thin seam over sd-bus: the system bus and systemd's manager on it. One thread at a time.
 class Bus {
  public:
-  static Result<Bus> open_system();
+  // Every call is to be answered by the deadline, and within the bus's usual 25 s. Errors: os_error
+  // (ETIMEDOUT among them).
+  static Result<Bus> open_system(const Deadline& deadline = Deadline::never());
 
   Result<UnitState> unit(const std::string& name);
 
@@ -105,6 +108,9 @@ class Bus {
   };
 
   Bus() = default;
+  void limit_next_call();
+
+  Deadline deadline_ = Deadline::never();
   // These outlive the slots that point at them.
   std::unique_ptr<OnJob> on_job_;
   std::unique_ptr<OnChange> on_change_;

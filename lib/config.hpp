@@ -48,7 +48,6 @@ struct Config {
   std::string releases; // absolute; empty if not set
   std::string pattern = "*";
   std::vector<std::string> require;
-  unsigned keep = 5;
 
   std::string listen; // [port] listen as written; empty if not set
   Duration free_timeout = std::chrono::seconds(30);
@@ -77,7 +76,8 @@ Result<Config> load_config(const std::string& config_dir, std::string_view name)
 // The names of the apps that have a configuration, sorted. None if the directory is missing.
 Result<std::vector<std::string>> list_apps(const std::string& config_dir);
 
-// A key that is understood: "[app]", "keep", default "5". For the check that the manual page says the same.
+// A key that is understood: "[app]", "pattern", default "*". For the check that the manual page says the
+// same.
 struct KnownKey {
   std::string section; // "app", "check" for what every check takes, "check http" for what a kind takes
   std::string key;

@@ -146,8 +146,6 @@ constexpr std::array app_keys{
     Key<Config>{"releases", "", [](Config& to, Text value) { return store_path(value, to.releases); }},
     Key<Config>{"pattern", "*", [](Config& to, Text value) { return store_pattern(value, to.pattern); }},
     Key<Config>{"require", "", [](Config& to, Text value) { return store_require(value, to.require); }},
-    Key<Config>{"keep", "5",
-                [](Config& to, Text value) { return store(parse_count(value, 1, 10'000), to.keep); }},
 };
 
 constexpr std::array port_keys{

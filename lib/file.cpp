@@ -1,11 +1,14 @@
 #include "file.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
 #include <climits>
+#include <thread>
 
 namespace safe_deploy {
 
@@ -54,7 +57,7 @@ Result<std::string> read_file_at(int directory, const std::string& name, const s
 Result<void> replace_file_at(int directory, const std::string& name, const std::string& shown,
                              std::string_view content, mode_t mode) {
   // Always the same temporary name: a left-over of a crash is written over, never piled up.
-  const std::string temporary = "." + name + ".new";
+  const std::string temporary = fmt::format(".{}.new", name);
   (void)unlinkat(directory, temporary.c_str(), 0);
   {
     const Fd file(
@@ -110,6 +113,15 @@ bool exists_beneath(int directory, const std::string& path) {
   if (!found) return false;
   const std::string top = path_of(directory);
   return !top.empty() && path_of(found.get()).starts_with(top + "/");
+}
+
+Result<void> lock_file(int fd, const std::string& shown, const Deadline& deadline) {
+  while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+    if (errno != EWOULDBLOCK && errno != EINTR) return fail_errno(shown, "cannot lock");
+    if (deadline.has_passed()) return fail(Outcome::busy, shown, "is locked by another process");
+    std::this_thread::sleep_for(std::chrono::milliseconds(5)); // there is no event for it
+  }
+  return {};
 }
 
 Result<void> sync_directory(int directory, const std::string& shown) {

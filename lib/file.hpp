@@ -1,5 +1,6 @@
 #pragma once
 
+#include "deadline.hpp"
 #include "error.hpp"
 #include "fd.hpp"
 
@@ -31,6 +32,10 @@ Result<Fd> open_directory(const std::string& path);
 
 // Whether `path`, relative to `directory`, exists and is below it, wherever symlinks lead on the way.
 bool exists_beneath(int directory, const std::string& path);
+
+// flock(2), exclusively, for as long as the descriptor lives. Somebody may hold it for ever: Outcome::busy
+// when the deadline has passed.
+Result<void> lock_file(int fd, const std::string& shown, const Deadline& deadline);
 
 Result<void> sync_directory(int directory, const std::string& shown);
 

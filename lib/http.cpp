@@ -122,7 +122,7 @@ Result<Url> parse_url(std::string_view text) {
     return bad("is not a URL (such as http://127.0.0.1:9000/health)");
   parsed.scheme = url_part(url.get(), CURLUPART_SCHEME);
   if (parsed.scheme != "http" && parsed.scheme != "https") return bad("is neither http nor https");
-  if (!url_part(url.get(), CURLUPART_USER).empty())
+  if (!url_part(url.get(), CURLUPART_USER).empty() || !url_part(url.get(), CURLUPART_PASSWORD).empty())
     return fail(Outcome::usage, "URL", "holds a user's name or password; secrets belong in a file");
   parsed.host = url_part(url.get(), CURLUPART_HOST);
   if (parsed.host.size() > 2 && parsed.host.front() == '[')

@@ -6,7 +6,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <array>
@@ -38,8 +37,10 @@ Json to_json(const std::string& app, const State& state) {
           {"current", state.current},
           {"candidate", state.candidate},
           {"from", state.from},
+          {"from_link", state.from_link},
           {"target", state.target},
           {"failure", state.failure},
+          {"condemned", state.condemned},
           {"stuck", state.stuck},
           {"last",
            {{"number", state.last.number},
@@ -79,11 +80,10 @@ Result<State> parse_state(const std::string& text, const std::string& shown) {
   const auto format = json.find("format");
   if (format == json.end() || !format->is_number_integer())
     return fail(Outcome::no, shown, "has no format version");
-  if (format->get<int>() > format_version)
-    return fail_errno(
-        shown,
-        fmt::format("has format {}, this version knows {} at most", format->get<int>(), format_version),
-        EPROTONOSUPPORT);
+  if (*format > format_version)
+    return fail(
+        Outcome::no, shown,
+        fmt::format("has format {}, this version knows {} at most", to_text(*format), format_version));
   const auto phase = parse_phase(text_of(json, "phase"));
   if (!phase) return fail(Outcome::no, shown, "has no phase that is known");
   State state;
@@ -95,8 +95,10 @@ Result<State> parse_state(const std::string& text, const std::string& shown) {
   state.current = text_of(json, "current");
   state.candidate = text_of(json, "candidate");
   state.from = text_of(json, "from");
+  state.from_link = text_of(json, "from_link");
   state.target = text_of(json, "target");
   state.failure = text_of(json, "failure");
+  state.condemned = text_of(json, "condemned");
   state.stuck = text_of(json, "stuck");
   const Json& last = object_of(json, "last");
   if (const auto number = last.find("number"); number != last.end() && number->is_number_unsigned())
@@ -122,10 +124,24 @@ Result<State> read_state(int directory, const std::string& shown) {
   return parse_state(*text, shown);
 }
 
-Result<void> make_directory(const std::string& path) {
-  if (mkdir(path.c_str(), 0755) < 0 && errno != EEXIST)
+// The name, or with a number behind it where there is such a file already: nothing is ever replaced by it.
+std::string unused_name(int directory, const std::string& name) {
+  std::string unused = name;
+  struct stat status {};
+  for (int i = 2; fstatat(directory, unused.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0; ++i)
+    unused = fmt::format("{}-{}", name, i);
+  return unused;
+}
+
+// With its entry in the directory above on disk: what is written into it is to be found after a power loss.
+Result<void> make_durable_directory(const std::string& path) {
+  if (mkdir(path.c_str(), 0755) < 0) {
+    if (errno == EEXIST) return {};
     return fail_errno(path, "cannot create the directory");
-  return {};
+  }
+  auto above = open_directory(path + "/..");
+  if (!above) return forward_error(above);
+  return sync_directory(above->get(), path);
 }
 
 } // namespace
@@ -173,26 +189,29 @@ Result<std::vector<std::string>> Ledger::history(const std::string& state_dir, c
   return lines;
 }
 
-Result<Ledger::Change> Ledger::Change::begin(const std::string& state_dir, const std::string& app) {
+Result<Ledger::Change> Ledger::Change::begin(const std::string& state_dir, const std::string& app,
+                                             const Deadline& patience) {
   Change change;
   change.app_ = app;
   change.shown_ = app_directory(state_dir, app);
   for (const auto& path : {state_dir, change.shown_})
-    if (auto made = make_directory(path); !made) return forward_error(made);
+    if (auto made = make_durable_directory(path); !made) return forward_error(made);
   auto directory = open_directory(change.shown_);
   if (!directory) return forward_error(directory);
   change.directory_ = std::move(*directory);
   // Only root may open it: nobody else can keep the lock.
   change.lock_.reset(
       openat(change.directory_.get(), "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!change.lock_ && errno == EACCES) return fail_errno(change.shown_, "only root may change the record");
   if (!change.lock_) return fail_errno(change.shown_ + "/lock", "cannot open");
-  while (flock(change.lock_.get(), LOCK_EX) < 0)
-    if (errno != EINTR) return fail_errno(change.shown_ + "/lock", "cannot lock");
+  if (auto locked = lock_file(change.lock_.get(), change.shown_ + "/lock", patience); !locked)
+    return forward_error(locked);
 
   const std::string shown = fmt::format("{}/{}", change.shown_, state_file);
   auto state = read_state(change.directory_.get(), shown);
   if (!state && state.error().outcome() == Outcome::no) {
-    const std::string aside = fmt::format("{}.unreadable-{}", state_file, std::time(nullptr));
+    const std::string aside =
+        unused_name(change.directory_.get(), fmt::format("{}.unreadable-{}", state_file, Moment::now().at));
     if (renameat(change.directory_.get(), state_file.c_str(), change.directory_.get(), aside.c_str()) < 0)
       return fail_errno(shown, "cannot be read, and cannot set aside");
     change.set_aside_ =

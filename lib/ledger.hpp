@@ -1,5 +1,6 @@
 #pragma once
 
+#include "deadline.hpp"
 #include "error.hpp"
 #include "fd.hpp"
 
@@ -61,8 +62,10 @@ struct State {
   std::string current;   // as last recorded; the link itself is the truth
   std::string candidate; // the release on trial, or the one that is being left
   std::string from;      // what `current` was before the candidate
+  std::string from_link; // the text of the link then, which may have led to no release; empty: there was none
   std::string target;    // rolling_back: where to
   std::string failure;   // why the candidate failed, as far as it is known
+  std::string condemned; // why somebody called it bad while it was on trial: it cannot pass any more
   std::string stuck;     // why a person is needed, or will be if the rollback fails
   Moment since;          // of the phase
   std::map<std::string, ReleaseRecord> releases;
@@ -89,10 +92,10 @@ struct Transition {
 namespace step {
 // A swap to `release` is about to happen. From idle and stuck.
 Result<Transition> intend(State& state, const std::string& release, const std::string& from,
-                          const Moment& now);
+                          const std::string& from_link, const Moment& now);
 // The link points at the candidate. From prepared.
 Result<Transition> swapped(State& state, const Moment& now);
-// The swap did not take place. From prepared.
+// The swap did not take place: as before, which may have been stuck. From prepared.
 Result<Transition> abandon(State& state, const std::string& reason, const Moment& now);
 // Its health gate is passed: a candidate becomes good, or begins its probation; what was rolled back to is
 // confirmed.
@@ -110,8 +113,11 @@ Result<Transition> roll_back(State& state, const std::string& left, const std::s
 // not the release's fault. From every phase but idle.
 Result<Transition> interrupted(State& state, const std::string& current, const std::string& reason,
                                const Moment& now);
-// A person is needed. From every phase but idle.
-Result<Transition> stuck(State& state, const std::string& reason, const Moment& now);
+// A person is needed. A candidate on trial becomes bad, unless nobody is to blame: then it is possible in
+// every phase, else from every phase but idle.
+enum class Blame : std::uint8_t { candidate, nobody };
+Result<Transition> stuck(State& state, const std::string& reason, const Moment& now,
+                         Blame blame = Blame::candidate);
 } // namespace step
 
 // The record in STATE_DIR/APP. Reading needs no lock: the file is only ever replaced whole.
@@ -127,7 +133,9 @@ class Ledger {
   // The right to change the record: holds the lock (flock on STATE_DIR/APP/lock) as long as it lives.
   class Change {
    public:
-    static Result<Change> begin(const std::string& state_dir, const std::string& app);
+    // Outcome::busy if somebody else still has it at the end of `patience`.
+    static Result<Change> begin(const std::string& state_dir, const std::string& app,
+                                const Deadline& patience = Deadline::after(std::chrono::seconds(30)));
 
     State& state() { return state_; }
     // What begin() had to set aside, for a warning; empty mostly.

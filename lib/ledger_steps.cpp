@@ -33,8 +33,10 @@ void come_to_rest(State& state, std::string_view outcome, const std::string& rea
   enter(state, Phase::idle, now);
   state.candidate.clear();
   state.from.clear();
+  state.from_link.clear();
   state.target.clear();
   state.failure.clear();
+  state.condemned.clear();
   state.stuck.clear();
   state.last.outcome = outcome;
   state.last.reason = reason;
@@ -68,15 +70,16 @@ std::optional<Mark> State::verdict(const std::string& release) const {
 namespace step {
 
 Result<Transition> intend(State& state, const std::string& release, const std::string& from,
-                          const Moment& now) {
+                          const std::string& from_link, const Moment& now) {
   if (state.phase != Phase::idle && state.phase != Phase::stuck) return not_now(state, "a swap");
   enter(state, Phase::prepared, now);
   state.candidate = release;
   state.from = from;
+  state.from_link = from_link;
   state.current = from;
   state.target.clear();
   state.failure.clear();
-  state.stuck.clear();
+  state.condemned.clear();
   state.last = {.number = state.last.number + 1,
                 .release = release,
                 .from = from,
@@ -91,6 +94,7 @@ Result<Transition> swapped(State& state, const Moment& now) {
   if (state.phase != Phase::prepared) return not_now(state, "'swapped'");
   enter(state, Phase::swapped, now);
   state.current = state.candidate;
+  state.stuck.clear();
   return Transition{"swapped", state.candidate, state.from, ""};
 }
 
@@ -98,7 +102,12 @@ Result<Transition> abandon(State& state, const std::string& reason, const Moment
   if (state.phase != Phase::prepared) return not_now(state, "abandoning a swap");
   Transition transition{"abandoned", state.candidate, state.from, reason};
   state.current = state.from;
+  const std::string stuck = state.stuck;
   come_to_rest(state, "abandoned", reason, now);
+  if (!stuck.empty()) {
+    enter(state, Phase::stuck, now);
+    state.stuck = stuck;
+  }
   return transition;
 }
 
@@ -112,6 +121,8 @@ Result<Transition> passed(State& state, bool probation, const Moment& now) {
     return transition;
   }
   if (state.phase != Phase::swapped) return not_now(state, "'passed'");
+  if (!state.condemned.empty())
+    return fail(Outcome::no, state.candidate, fmt::format("is marked bad: {}", state.condemned));
   if (!probation) return mark(state, state.candidate, Mark::good, "", now);
   enter(state, Phase::probation, now);
   return Transition{"passed", state.candidate, state.from, ""};
@@ -122,6 +133,8 @@ Result<Transition> mark(State& state, const std::string& release, Mark mark, con
   const bool on_trial = state.phase == Phase::swapped || state.phase == Phase::probation;
   Transition transition{std::string(mark_name(mark)), release, "", reason};
   state.releases[release] = {mark, now.at, reason};
+  if (mark == Mark::bad && on_trial && release == state.candidate)
+    state.condemned = reason.empty() ? "by hand" : reason;
   if (mark == Mark::good && on_trial && release == state.candidate) {
     transition.from = state.from;
     come_to_rest(state, "good", "", now);
@@ -131,6 +144,7 @@ Result<Transition> mark(State& state, const std::string& release, Mark mark, con
 }
 
 Result<Transition> clear(State& state, const std::string& release, const Moment& /*now*/) {
+  if (release == state.candidate) state.condemned.clear();
   if (state.releases.erase(release) == 0) return fail(Outcome::no, release, "has no verdict to clear");
   return Transition{"clear", release, "", ""};
 }
@@ -173,11 +187,11 @@ Result<Transition> interrupted(State& state, const std::string& current, const s
   return transition;
 }
 
-Result<Transition> stuck(State& state, const std::string& reason, const Moment& now) {
-  if (state.phase == Phase::idle) return not_now(state, "'stuck'");
+Result<Transition> stuck(State& state, const std::string& reason, const Moment& now, Blame blame) {
+  if (state.phase == Phase::idle && blame == Blame::candidate) return not_now(state, "'stuck'");
   // There was nowhere to go back to: the candidate stays, but it has failed all the same.
   const bool on_trial = state.phase == Phase::swapped || state.phase == Phase::probation;
-  if (on_trial)
+  if (on_trial && blame == Blame::candidate)
     state.releases[state.candidate] = {Mark::bad, now.at, state.failure.empty() ? reason : state.failure};
   enter(state, Phase::stuck, now);
   if (!reason.empty()) state.stuck = reason;

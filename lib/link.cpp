@@ -2,12 +2,12 @@
 
 #include "fd.hpp"
 #include "file.hpp"
+#include "name.hpp"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -69,6 +69,22 @@ Result<std::optional<std::string>> read_link_at(int directory, const std::string
               directory_there ? "is a directory, not a symlink" : "is a file, not a symlink");
 }
 
+// Changes the owner of the symlink that was just made, and of nothing else: where the directory is
+// somebody's, its name may stand for another file by now. -1 with errno.
+int give_to(int directory, const std::string& name, const std::string& target, const struct stat& owner) {
+  const Fd made(openat(directory, name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  struct stat status {};
+  if (!made || fstat(made.get(), &status) < 0) return -1;
+  std::vector<char> text(PATH_MAX);
+  const ssize_t length = S_ISLNK(status.st_mode) ? readlinkat(made.get(), "", text.data(), text.size()) : -1;
+  if (length < 0 || status.st_nlink != 1 ||
+      std::string_view(text.data(), static_cast<std::size_t>(length)) != target) {
+    errno = EEXIST;
+    return -1;
+  }
+  return fchownat(made.get(), "", owner.st_uid, owner.st_gid, AT_EMPTY_PATH);
+}
+
 } // namespace
 
 std::string link_directory(const std::string& link) {
@@ -111,13 +127,26 @@ Result<void> point_link(const std::string& link, const std::string& target, bool
   // For them it is simply theirs now, which takes nothing away: who may replace a link is up to its
   // directory.
   const bool give_away = *before && geteuid() == 0 && (owner.st_uid != 0 || owner.st_gid != 0);
-  if (give_away &&
-      fchownat(directory->get(), temporary.c_str(), owner.st_uid, owner.st_gid, AT_SYMLINK_NOFOLLOW) < 0 &&
-      errno != EPERM)
+  if (give_away && give_to(directory->get(), temporary, target, owner) < 0 && errno != EPERM)
     return undo("cannot keep the owner of");
   // rename(2): the new link is there or the old one, at every instant; a directory in the way is EISDIR.
   if (renameat(directory->get(), temporary.c_str(), directory->get(), name.c_str()) < 0)
     return undo("cannot replace");
+  // Who may write to the directory may have put another link in the place of ours.
+  auto after = read_link_at(directory->get(), name, link);
+  if (!after) return forward_error(after);
+  if (*after != target) return fail(Outcome::os_error, link, "was changed by another process just now");
+  if (durable) return sync_directory(directory->get(), link);
+  return {};
+}
+
+Result<void> remove_link(const std::string& link, bool durable) {
+  auto directory = open_directory(link_directory(link));
+  if (!directory) return forward_error(directory);
+  auto before = read_link_at(directory->get(), link_name(link), link);
+  if (!before) return forward_error(before);
+  if (*before && unlinkat(directory->get(), link_name(link).c_str(), 0) < 0)
+    return fail_errno(link, "cannot remove");
   if (durable) return sync_directory(directory->get(), link);
   return {};
 }
@@ -136,8 +165,9 @@ Result<void> sync_target(const std::string& path) {
 Result<Fd> lock_directory(const std::string& path) {
   auto directory = open_directory(path);
   if (!directory) return directory;
-  while (flock(directory->get(), LOCK_EX) < 0)
-    if (errno != EINTR) return fail_errno(path, "cannot lock");
+  // Whoever may open the directory can hold this lock: it is not waited for without an end.
+  if (auto locked = lock_file(directory->get(), path, Deadline::after(std::chrono::seconds(10))); !locked)
+    return forward_error(locked);
   return directory;
 }
 
@@ -156,7 +186,7 @@ Result<Moved> change_link(const LinkChange& change) {
   Moved moved{change.link, before->value_or(""), change.target, "", *before != change.target};
   if (change.expect && *before != *change.expect)
     return fail(Outcome::no, change.link,
-                *before ? fmt::format("points at {}, not at {}", **before, *change.expect)
+                *before ? fmt::format("points at {}, not at {}", printable(**before), *change.expect)
                         : fmt::format("does not exist, so it does not point at {}", *change.expect));
   const std::string target = resolve_target(change.link, change.target);
   if (struct stat status{}; !change.allow_dangling && stat(target.c_str(), &status) < 0) {

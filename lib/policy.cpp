@@ -67,8 +67,14 @@ Asking ask_repeatedly(const Asked& asked, const Deadline& deadline) {
 
 Clock::time_point given_up_at(const Asked& asked, const Deadline& deadline, Clock::time_point now) {
   if (asked.attempt_timeout == without_limit) return deadline.when();
-  const auto all_attempts = asked.attempts * (asked.attempt_timeout + asked.interval);
-  return deadline.earlier(Deadline::at(now + all_attempts)).when();
+  // As a double: three hours and a million attempts are more than the clock can count.
+  const double all_attempts =
+      asked.attempts * std::chrono::duration<double>(asked.attempt_timeout + asked.interval).count();
+  if (all_attempts > 1e9) return deadline.when();
+  return deadline
+      .earlier(Deadline::after(
+          std::chrono::duration_cast<Duration>(std::chrono::duration<double>(all_attempts)), now))
+      .when();
 }
 
 } // namespace
@@ -200,7 +206,7 @@ class Worker {
 
 class Waiter {
  public:
-  explicit Waiter(UntilYes wait) : wait_(std::move(wait)), start_(Clock::now()) {
+  explicit Waiter(UntilYes wait) : wait_(std::move(wait)) {
     for (const auto& asked : wait_.checks) items_.emplace_back(asked, wait_);
   }
 
@@ -236,6 +242,7 @@ class Waiter {
     Pace instant_pace; // of an instant check, or of the gate
     std::unique_ptr<Worker> worker = {};
     bool asking = false; // the worker is at it
+    bool held = false;   // answered at the end of the hold
     std::size_t ask_timer = 0;
     std::size_t give_up_timer = 0;
     std::optional<Asking> last = {};
@@ -244,7 +251,7 @@ class Waiter {
   };
 
   [[nodiscard]] Duration elapsed() const {
-    return std::chrono::duration_cast<Duration>(Clock::now() - start_);
+    return std::chrono::duration_cast<Duration>(Clock::now() - wait_.started);
   }
 
   void end(Waited::End how) {
@@ -304,6 +311,7 @@ class Waiter {
     }
     for (auto& item : items_)
       if (auto added = add(item); !added) return forward_error(added);
+    if (items_.empty()) judge(); // nobody will answer
     auto ran = loop_->run();
     for (auto& item : items_) item.worker.reset();
     loop_ = nullptr;
@@ -372,6 +380,11 @@ class Waiter {
     take(item, std::move(asking));
     judge();
     if (ended_) return;
+    if (closing_) {
+      item.held = true;
+      end_if_held();
+      return;
+    }
     if (item.last->answer.good() && !item.instant) {
       loop_->arm(item.ask_timer, Clock::now() + wait_.longest_pause);
     } else {
@@ -439,7 +452,21 @@ class Waiter {
     return true;
   }
 
-  void on_deadline() { end(holding_ ? Waited::End::yes : Waited::End::timed_out); }
+  void on_deadline() {
+    if (!holding_) {
+      end(Waited::End::timed_out);
+      return;
+    }
+    // It has held when it still says so: what is being asked now, or is asked now, is the last answer.
+    closing_ = true;
+    for (auto& item : items_) ask(item);
+    end_if_held();
+  }
+
+  void end_if_held() {
+    if (std::all_of(items_.begin(), items_.end(), [](const Item& item) { return item.held; }))
+      end(Waited::End::yes);
+  }
 
   void on_extra() {
     auto told = wait_.on_extra();
@@ -449,13 +476,13 @@ class Waiter {
   }
 
   UntilYes wait_;
-  Clock::time_point start_;
   std::vector<Item> items_ = {};
   Fd pidfd_ = {};
   EventLoop* loop_ = nullptr;
   std::size_t deadline_timer_ = 0;
   std::size_t tick_timer_ = 0;
   bool holding_ = false;
+  bool closing_ = false; // the hold is over but for the last answers
   bool ended_ = false;
   Item* lost_ = nullptr;
   Waited waited_ = {};

@@ -53,7 +53,8 @@ class Pace {
 
 struct UntilYes {
   std::vector<Asked> checks;
-  bool any = false; // one yes is enough; otherwise all must say yes
+  Clock::time_point started = Clock::now(); // what `elapsed` is counted from
+  bool any = false;                         // one yes is enough; otherwise all must say yes
   // For reaching the yes. A hold that follows takes its own time.
   Deadline deadline = Deadline::never();
   Duration first_pause = std::chrono::milliseconds(20); // between two asks, growing to:

@@ -325,6 +325,18 @@ std::vector<pid_t> Cgroups::processes(const std::string& path) const {
   return pids;
 }
 
+std::optional<Holder> holder_of_process(pid_t pid) {
+  const Fd proc(open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  const auto uid = uid_of(proc.get(), std::to_string(pid).c_str());
+  if (!uid) return std::nullopt;
+  CgroupUnit unit = unit_of_process(pid);
+  return Holder{.pid = pid,
+                .command = command_of(proc.get(), pid),
+                .uid = *uid,
+                .unit = std::move(unit.unit),
+                .user_unit = std::move(unit.user_unit)};
+}
+
 Holder find_holder_unit(const HeldSocket& socket) {
   Holder holder{.uid = socket.uid};
   if (socket.cgroup == 0) return holder;

@@ -80,6 +80,9 @@ Holder find_holder(const HeldSocket& socket);
 // The unit alone, without looking for the process.
 Holder find_holder_unit(const HeldSocket& socket);
 
+// A process as a holder, by what everybody may see of it; nothing if it is gone.
+std::optional<Holder> holder_of_process(pid_t pid);
+
 // One certain process, which no reuse of its number can be mistaken for (pidfd_open(2)).
 class Process {
  public:

@@ -115,19 +115,41 @@ std::vector<Reached> reach(const std::vector<Endpoint>& endpoints, const Deadlin
   return results;
 }
 
-Reached reach_unix(const Target& target) {
+namespace {
+
+// Connected to a unix socket of whatever type; the errno of connect(2) beside.
+Fd connect_to_unix(const Target& target, int& error_number) {
   const SocketAddress address = target.kind == Target::Kind::unix_path
                                     ? SocketAddress::unix_path(target.name)
                                     : SocketAddress::unix_abstract(target.name);
-  int error_number = 0;
+  Fd socket;
   for (const int type : {SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM}) {
-    const Fd socket(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    socket.reset(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     error_number = socket ? connect_now(socket.get(), address) : errno;
     if (error_number != EPROTOTYPE) break; // unix(7): the socket there is of another type
   }
+  return socket;
+}
+
+} // namespace
+
+Reached reach_unix(const Target& target) {
+  int error_number = 0;
+  (void)connect_to_unix(target, error_number);
   // A full queue of connections that wait to be accepted: somebody listens all the same.
   if (error_number == EAGAIN) error_number = 0;
   return ended(target.text, error_number);
+}
+
+std::optional<pid_t> unix_listener(const Target& target) {
+  int error_number = 0;
+  const Fd socket = connect_to_unix(target, error_number);
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (error_number != 0 || getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 ||
+      peer.pid <= 0)
+    return std::nullopt;
+  return peer.pid;
 }
 
 } // namespace safe_deploy

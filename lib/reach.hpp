@@ -4,6 +4,9 @@
 #include "deadline.hpp"
 #include "target.hpp"
 
+#include <sys/types.h>
+
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,6 +31,10 @@ std::vector<Reached> reach(const std::vector<Endpoint>& endpoints, const Deadlin
 
 // Connects to a unix socket, whatever its type.
 Reached reach_unix(const Target& target);
+
+// Who called listen(2) on a unix socket, by SO_PEERCRED (unix(7)) of a connection to it; nothing where there
+// is no connection, or no longer such a process.
+std::optional<pid_t> unix_listener(const Target& target);
 
 bool any_connected(const std::vector<Reached>& all);
 bool all_refused(const std::vector<Reached>& all);

@@ -5,7 +5,10 @@
 #include <fmt/format.h>
 #include <regex.h>
 
+#include <algorithm>
 #include <array>
+#include <numeric>
+#include <vector>
 
 namespace safe_deploy {
 
@@ -32,6 +35,72 @@ bool has_back_reference(std::string_view pattern) {
   return false;
 }
 
+// At most how many states an expression has once its bounds are multiplied out, which is what regcomp(3)
+// does: it takes seconds and gigabytes for `((a{255}){255}){255}`.
+constexpr double most_states = 20'000;
+
+// Behind a bracket expression that begins at `i`; npos if it does not end.
+std::size_t end_of_bracket(std::string_view pattern, std::size_t i) {
+  ++i;
+  if (i < pattern.size() && pattern[i] == '^') ++i;
+  if (i < pattern.size() && pattern[i] == ']') ++i; // the first one stands for itself
+  for (; i < pattern.size() && pattern[i] != ']'; ++i) {
+    if (pattern[i] != '[' || i + 1 == pattern.size()) continue;
+    const char kind = pattern[i + 1]; // [:alpha:], [.a.], [=a=]
+    if (kind != ':' && kind != '.' && kind != '=') continue;
+    i = pattern.find(std::string{kind, ']'}, i + 2);
+    if (i == std::string_view::npos) return i;
+    ++i;
+  }
+  return i < pattern.size() ? i + 1 : std::string_view::npos;
+}
+
+// How often a bound repeats what is before it: the larger number in "{2,5}"; `i` is moved behind it.
+double repetitions(std::string_view pattern, std::size_t& i) {
+  double most = 1;
+  double number = 0;
+  for (++i; i < pattern.size() && pattern[i] != '}'; ++i) {
+    number = pattern[i] >= '0' && pattern[i] <= '9' ? std::min(number * 10 + (pattern[i] - '0'), 1e6) : 0;
+    most = std::max(most, number);
+  }
+  if (i < pattern.size()) ++i;
+  return most;
+}
+
+// What the expression grows to. What is wrong with it is left to regcomp(3).
+double states(std::string_view pattern) {
+  std::vector<double> sums{0}; // of each group that is open, and of the whole
+  double last = 0;             // what a bound would repeat
+  const auto add = [&](double size) {
+    last = size;
+    sums.back() += size;
+  };
+  std::size_t i = 0;
+  while (i < pattern.size()) {
+    const char c = pattern[i];
+    if (c == '[') {
+      i = end_of_bracket(pattern, i);
+      add(1);
+    } else if (c == '{') {
+      const double more = last * (repetitions(pattern, i) - 1);
+      sums.back() += more;
+      last += more;
+    } else {
+      if (c == '(') {
+        sums.push_back(1);
+      } else if (c == ')' && sums.size() > 1) {
+        const double group = sums.back();
+        sums.pop_back();
+        add(group);
+      } else {
+        add(1);
+      }
+      i += c == '\\' ? 2 : 1;
+    }
+  }
+  return std::accumulate(sums.begin(), sums.end(), 0.0);
+}
+
 } // namespace
 
 Result<Regex> Regex::compile(std::string_view pattern) {
@@ -41,6 +110,7 @@ Result<Regex> Regex::compile(std::string_view pattern) {
   };
   if (pattern.find('\0') != std::string_view::npos) return bad("it holds a NUL");
   if (has_back_reference(pattern)) return bad("back-references are not allowed");
+  if (states(pattern) > most_states) return bad("its repetitions multiply to too many");
   Regex regex;
   regex.pattern_ = pattern;
   auto compiled = std::make_shared<Compiled>();

@@ -53,9 +53,11 @@ Result<Moved> roll_back(const Config& config, const Places& places, const Rollba
 // found and done.
 Result<Moved> reconcile(const Config& config, const Places& places, bool durable = true);
 
-// Questions for ExecCondition=: whether a deploy unit has something to do (also where that is to refuse), and
-// whether a rollback unit has.
+// Whether a deploy unit has something to do, also where that is to refuse.
 Result<bool> is_outdated(const Config& config, const Places& places);
-Result<bool> is_rollback_due(const Places& places, const std::string& app);
+
+// Whether there is a candidate that a failure leads back from, and whether somebody has asked for a rollback.
+Result<bool> has_candidate_to_leave(const Places& places, const std::string& app);
+Result<bool> is_rollback_asked_for(const Places& places, const std::string& app);
 
 } // namespace safe_deploy

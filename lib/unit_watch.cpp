@@ -25,8 +25,8 @@ bool runs(const UnitState& unit) {
 UnitWatch::UnitWatch(std::string unit, std::unique_ptr<Bus> bus)
     : unit_(std::move(unit)), bus_(std::move(bus)) {}
 
-Result<UnitWatch> UnitWatch::open(const std::string& unit) {
-  auto bus = Bus::open_system();
+Result<UnitWatch> UnitWatch::open(const std::string& unit, const Deadline& deadline) {
+  auto bus = Bus::open_system(deadline);
   if (!bus) return forward_error(bus);
   UnitWatch watch(unit, std::make_unique<Bus>(std::move(*bus)));
   auto subscribed = watch.bus_->on_unit_changed(unit, [changed = watch.changed_.get()] { *changed = true; });

@@ -14,7 +14,7 @@ namespace safe_deploy {
 class UnitWatch {
  public:
   // Errors: os_error where systemd cannot be asked (no bus, a sandbox).
-  static Result<UnitWatch> open(const std::string& unit);
+  static Result<UnitWatch> open(const std::string& unit, const Deadline& deadline);
 
   // Readable when look() may have something new to say.
   [[nodiscard]] int fd() const { return bus_->fd(); }

@@ -93,7 +93,8 @@ UntilYes make_wait(const Request& request, Watched& watched, Progress& progress)
   UntilYes wait;
   wait.checks = request.checks;
   for (Asked& asked : wait.checks) asked.interval = request.interval;
-  wait.deadline = Deadline::after(request.timeout);
+  wait.started = request.started;
+  wait.deadline = request.deadline;
   if (watched.start_limit != without_limit)
     wait.deadline = wait.deadline.earlier(
         Deadline::after(std::max<Duration>(watched.start_limit - before_systemd, watched.start_limit / 2)));
@@ -120,7 +121,9 @@ void note_failure(const Request& request, const std::string& reason, Reporter& r
     const App& app = *request.app;
     auto state = Ledger::read(app.places.state_dir, app.config.app);
     if (!state || !state->has_candidate()) return {};
-    auto change = Ledger::Change::begin(app.places.state_dir, app.config.app);
+    // The deadline has passed: there is no time to wait for anybody.
+    auto change = Ledger::Change::begin(app.places.state_dir, app.config.app,
+                                        Deadline::after(std::chrono::milliseconds(100)));
     if (!change) return forward_error(change);
     if (!change->state().has_candidate()) return {};
     return change->commit(step::note_failure(change->state(), reason, Moment::now()));

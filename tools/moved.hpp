@@ -2,6 +2,7 @@
 
 #include "json.hpp"
 #include "link.hpp"
+#include "name.hpp"
 #include "report.hpp"
 
 #include <fmt/format.h>
@@ -22,7 +23,8 @@ inline void print_moved(const Moved& moved, bool json, bool quiet, Reporter& rep
     fmt::print("{}\n", to_text(object));
   } else if (!quiet) {
     if (moved.changed)
-      fmt::print("{}: {} -> {}\n", moved.link, moved.from.empty() ? "(none)" : moved.from, moved.to);
+      fmt::print("{}: {} -> {}\n", moved.link, moved.from.empty() ? "(none)" : printable(moved.from),
+                 moved.to);
     else
       fmt::print("{}: unchanged\n", moved.link);
   }

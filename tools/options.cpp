@@ -1,5 +1,7 @@
 #include "options.hpp"
 
+#include "name.hpp"
+
 #include <fmt/format.h>
 #include <getopt.h>
 #include <unistd.h>
@@ -134,7 +136,7 @@ int run_parsed(int argc, char** argv, const ToolDescription& tool, Reporter& rep
     result = run(*line, report);
   }
   if (!result) {
-    report.say(Priority::error, result.error().text());
+    report.say(Priority::error, printable(result.error().text(), 4096)); // one line, whatever it quotes
     if (result.error().outcome() == Outcome::usage)
       report.say(Priority::info, fmt::format("try '{} --help'", tool.name));
     return static_cast<int>(result.error().outcome());
@@ -174,9 +176,14 @@ std::vector<std::string> CommandLine::values(std::string_view option) const {
 }
 
 Directories directories(const CommandLine& line) {
-  return {directory(line, "config-dir", "SAFE_DEPLOY_CONFIG_DIR", "/etc/safe-deploy"),
-          directory(line, "state-dir", "SAFE_DEPLOY_STATE_DIR", "/var/lib/safe-deploy"),
-          directory(line, "run-dir", "SAFE_DEPLOY_RUN_DIR", "/run/safe-deploy")};
+  const Directories usual = usual_directories();
+  return {directory(line, "config-dir", "SAFE_DEPLOY_CONFIG_DIR", usual.config),
+          directory(line, "state-dir", "SAFE_DEPLOY_STATE_DIR", usual.state),
+          directory(line, "run-dir", "SAFE_DEPLOY_RUN_DIR", usual.run)};
+}
+
+Directories usual_directories() {
+  return {"/etc/safe-deploy", "/var/lib/safe-deploy", "/run/safe-deploy"};
 }
 
 int run_tool(int argc, char** argv, const ToolDescription& tool,

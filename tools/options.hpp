@@ -62,6 +62,8 @@ struct Directories {
   std::string run;
 };
 Directories directories(const CommandLine& line);
+// Where they are if nothing is said: what the units use.
+Directories usual_directories();
 
 // The body of every main(): parses, answers --help and --version, runs the tool, prints its error as
 // `tool: what: why` and turns everything that can go wrong into the exit code. Catches what libraries throw,

@@ -113,8 +113,9 @@ Result<void> read_durations(const CommandLine& line, Request& request) {
     if (!value) return forward_error(value);
     *to = *value;
   }
-  if (request.interval <= Duration::zero())
-    return fail(Outcome::usage, line.value("interval"), "the interval must be longer than nothing");
+  if (request.interval <= Duration::zero() || request.interval == without_limit)
+    return fail(Outcome::usage, line.value("interval"),
+                "the interval must be longer than nothing, and have an end");
   return {};
 }
 
@@ -356,7 +357,7 @@ Result<int> run(const CommandLine& line, Reporter& report) {
   }
   std::optional<UnitWatch> watch;
   if (!request->unit.empty()) {
-    auto opened = UnitWatch::open(request->unit);
+    auto opened = UnitWatch::open(request->unit, wait.deadline);
     if (!opened && line.has("verbose"))
       report.say(Priority::info, fmt::format("{} is not watched: {}", request->unit, opened.error().text()));
     if (opened) {

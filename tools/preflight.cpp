@@ -218,6 +218,12 @@ Result<int> run(const CommandLine& line, Reporter& report) {
   if (!when) return forward_error(when);
   auto app = load_app(line, line.value("app"), report);
   if (!app) return forward_error(app);
+  // The unit that asks restarts what its drop-in names (units/safe-deploy@.service).
+  const char* restarted = std::getenv("SAFE_DEPLOY_UNIT");
+  if (restarted != nullptr && restarted != app->config.unit)
+    return fail(Outcome::bad_config, app->config.file,
+                fmt::format("[app] unit is {}, but the deploy would restart {}: run 'safe-deploy enable {}'",
+                            app->config.unit, restarted, app->config.app));
   const auto late_error = std::make_shared<LateError>();
   auto checks = make_checks(*app, *when, LateError::teller(late_error));
   if (!checks) return forward_error(checks);

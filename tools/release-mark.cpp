@@ -66,17 +66,32 @@ Result<std::string> release_meant(const CommandLine& line, std::size_t index, co
   return current;
 }
 
-// Phases and rollback-due need the record only: a rollback must not hang on a configuration that broke
-// meanwhile.
+// Whether a rollback unit has something to do: a candidate is live, for which the record alone is asked (a
+// rollback must not hang on a configuration that broke meanwhile), or somebody asked for a rollback that can
+// be done. One that can't be is refused here, before the app is stopped for it.
+Result<bool> is_rollback_due(const CommandLine& line, Reporter& report) {
+  auto bare = app_without_config(line, line.value("app"), report);
+  if (!bare) return forward_error(bare);
+  auto due = has_candidate_to_leave(bare->places, bare->config.app);
+  if (!due || *due) return due;
+  auto asked = is_rollback_asked_for(bare->places, bare->config.app);
+  if (!asked || !*asked) return asked;
+  auto app = load_app(line, bare->config.app, report);
+  if (!app) return forward_error(app);
+  auto would =
+      roll_back(app->config, app->places, {.release = {}, .reason = "", .durable = true, .dry_run = true});
+  if (would || would.error().outcome() != Outcome::no) return would.map([](const Moved&) { return true; });
+  report.say(Priority::error, fmt::format("refused: {}", would.error().text()));
+  return false;
+}
+
 Result<bool> answer(const CommandLine& line, const std::string& what, Reporter& report) {
   const std::string name = line.value("app");
-  const Directories where = directories(line);
-  const auto phase = parse_phase(what);
-  if (phase || what == "rollback-due") {
-    auto app = parse_app_name(name);
-    if (!app) return forward_error(app);
-    if (!phase) return is_rollback_due({where.state, where.run}, *app);
-    auto state = Ledger::read(where.state, *app);
+  if (what == "rollback-due") return is_rollback_due(line, report);
+  if (const auto phase = parse_phase(what)) {
+    auto bare = app_without_config(line, name, report);
+    if (!bare) return forward_error(bare);
+    auto state = Ledger::read(bare->places.state_dir, bare->config.app);
     if (!state) return forward_error(state);
     return state->phase == *phase;
   }
@@ -213,7 +228,12 @@ Result<Marked> mark_release(Ledger::Change& change, const CommandLine& line, con
 
 Result<Marked> mark_stuck(Ledger::Change& change, const std::string& reason) {
   State& state = change.state();
-  if (auto done = change.commit(step::stuck(state, reason, Moment::now())); !done) return forward_error(done);
+  // At rest nothing has failed; unless the record that knew was lost just now.
+  const bool lost = !change.set_aside().empty();
+  if (auto done = change.commit(step::stuck(state, lost ? change.set_aside() : reason, Moment::now(),
+                                            lost ? step::Blame::nobody : step::Blame::candidate));
+      !done)
+    return forward_error(done);
   return Marked{state.candidate, fmt::format("stuck, a person is needed: {}", state.stuck)};
 }
 
@@ -232,7 +252,9 @@ Result<int> change_record(const CommandLine& line, Reporter& report) {
   const std::size_t most = names_release ? 2 : 1;
   if (line.arguments.size() > most)
     return fail(Outcome::usage, line.arguments[most], "is one argument too many");
-  auto app = load_app(line, line.value("app"), report);
+  // That a person is needed is recorded whatever has become of the configuration.
+  auto app = what == "stuck" ? app_without_config(line, line.value("app"), report)
+                             : load_app(line, line.value("app"), report);
   if (!app) return forward_error(app);
   auto change = Ledger::Change::begin(app->places.state_dir, app->config.app);
   if (!change) return forward_error(change);
@@ -259,13 +281,28 @@ Result<int> change_record(const CommandLine& line, Reporter& report) {
 
 Result<int> run(const CommandLine& line, Reporter& report) {
   if (!line.has("app")) return fail(Outcome::usage, "--app", "is needed");
+  const auto excluded = [&](const char* by, std::initializer_list<const char*> others) -> Result<void> {
+    for (const char* option : others)
+      if (line.has(option))
+        return fail(Outcome::usage, fmt::format("--{}", option), fmt::format("does not go with {}", by));
+    return {};
+  };
   if (line.has("list")) {
     if (!line.arguments.empty()) return fail(Outcome::usage, line.arguments[0], "does not go with --list");
+    if (auto alone = excluded("--list", {"is", "reason"}); !alone) return forward_error(alone);
     return list(line, report);
   }
-  if (!line.has("is")) return change_record(line, report);
-  if (line.arguments.size() > 1) return fail(Outcome::usage, line.arguments[1], "one RELEASE at most");
+  if (!line.has("is")) {
+    const std::string verb = line.arguments.empty() ? "" : line.arguments[0];
+    if (verb == "passed" || verb == "clear")
+      if (auto alone = excluded(verb.c_str(), {"reason"}); !alone) return forward_error(alone);
+    return change_record(line, report);
+  }
+  if (auto alone = excluded("--is", {"reason", "json"}); !alone) return forward_error(alone);
   const std::string what = line.value("is");
+  const std::size_t most = what == "good" || what == "bad" ? 1 : 0;
+  if (line.arguments.size() > most)
+    return fail(Outcome::usage, line.arguments[most], "is one argument too many");
   auto yes = answer(line, what, report);
   if (yes) return *yes ? 0 : 1;
   if (what != "outdated" && what != "rollback-due") return forward_error(yes);

@@ -1,6 +1,7 @@
 #include "checks/standard.hpp"
 
 #include "checks/disk_check.hpp"
+#include "checks/expand.hpp"
 #include "checks/health_now_check.hpp"
 #include "checks/memory_check.hpp"
 #include "checks/port_check.hpp"
@@ -80,10 +81,11 @@ Result<std::vector<NamedCheck>> configured_checks(const Config& config, When whe
     asked.interval = section.interval.value_or(asked.interval);
     asked.warning_only = section.warning_only;
     asked.gate = (*check)->gate();
-    checks.push_back(
-        {std::move(asked), section.description.empty()
-                               ? fmt::format("{} = {}", section.kind, section.settings.front().value)
-                               : section.description});
+    const std::string description = section.description.empty()
+                                        ? fmt::format("{} = {}", section.kind, section.settings.front().value)
+                                        : section.description;
+    // For people: where a value is not known, what is written is shown.
+    checks.push_back({std::move(asked), expand(description, context).value_or(description)});
   }
   return checks;
 }

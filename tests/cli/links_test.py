@@ -93,6 +93,32 @@ class App(AppTest):
         self.check(self.tool("release-mark", "--app", "demo", "clear", "v2"), 0)
         self.check(self.tool("atomic-link", "--app", "demo", "--dry-run"), 0, "releases/v1 -> releases/v2")
 
+    def test_a_rollback_is_due_where_it_can_be_done(self):
+        self.release("v1", "v2")
+        self.deploy("v1")
+        self.deploy("v2")
+        due = ("release-mark", "--app", "demo", "--is", "rollback-due")
+        self.check(self.tool(*due), 1, "", "")
+        (self.scratch / "run/demo").mkdir()
+        request = self.scratch / "run/demo/rollback"
+        request.symlink_to("v1")
+        self.check(self.tool(*due), 0, "", "")
+        request.unlink()
+        request.symlink_to("v7")
+        self.one_line(self.tool(*due), 1, "refused: ")
+        self.one_line(self.tool(*due), 1, "v7: no such release")
+        self.configure("nonsense")
+        self.one_line(self.tool(*due), 255, "demo.conf:1: ")
+
+    def test_stuck_is_recorded_whatever_became_of_the_configuration(self):
+        self.release("v1", "v2")
+        self.deploy("v1")
+        self.check(self.tool("atomic-link", "--app", "demo", "v2"), 0)
+        self.configure("nonsense")
+        self.check(self.tool("release-mark", "--app", "demo", "--is", "rollback-due"), 0, "", "")
+        self.check(self.tool("release-mark", "--app", "demo", "stuck", "--reason", "why"), 0, "a person is needed")
+        self.check(self.tool("release-mark", "--app", "demo", "--is", "stuck"), 0, "", "")
+
     def test_the_release_that_is_current_is_left_alone(self):
         self.release("v1")
         self.deploy("v1")
@@ -130,7 +156,7 @@ class App(AppTest):
         record.update(phase="prepared", candidate="v2")
         record["from"] = "v1"
         state.write_text(json.dumps(record))
-        self.check(self.tool("safe-deploy", "reconcile", "demo"), 0, "unchanged", "had not begun to swap")
+        self.check(self.tool("safe-deploy", "reconcile", "demo"), 0, "unchanged", "the swap to v2 was not recorded as done: as before")
         self.check(self.tool("safe-deploy", "reconcile", "demo"), 0, "unchanged", "")
 
     def test_status_without_anything(self):

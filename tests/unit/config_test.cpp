@@ -66,7 +66,6 @@ TEST_CASE("an empty configuration is all defaults") {
   CHECK(config->file == "demo.conf");
   CHECK(config->unit == "demo.service");
   CHECK(config->pattern == "*");
-  CHECK(config->keep == 5);
   CHECK(config->link.empty());
   CHECK(config->checks.empty());
 }
@@ -78,7 +77,6 @@ link = /srv/bridge/current
 releases = /srv/bridge/releases
 pattern = dist.*
 require = bin/server, package.json
-keep = 7
 [port]
 listen = 127.0.0.1:9000
 free-timeout = 15s
@@ -96,7 +94,6 @@ memory-available-min = 1G
   CHECK(config->releases == "/srv/bridge/releases");
   CHECK(config->pattern == "dist.*");
   CHECK(config->require == Strings{"bin/server", "package.json"});
-  CHECK(config->keep == 7);
   CHECK(config->listen == "127.0.0.1:9000");
   CHECK(config->free_timeout == 15s);
   CHECK(config->health_timeout == 90s);
@@ -192,7 +189,6 @@ TEST_CASE("the defaults that are told are those that are used") {
     REQUIRE(with);
     REQUIRE(without);
     CHECK(with->pattern == without->pattern);
-    CHECK(with->keep == without->keep);
     CHECK(with->free_timeout == without->free_timeout);
     CHECK(with->health_timeout == without->health_timeout);
     CHECK(with->health_interval == without->health_interval);
@@ -252,8 +248,8 @@ TEST_CASE("a check's name can be an option's value and a label") {
 }
 
 TEST_CASE("a key that does not repeat is set once in a file") {
-  CHECK(error("[app]\nkeep = 1\nkeep = 2\n") ==
-        "demo.conf:3: 'keep' is set in line 2 already, and does not repeat");
+  CHECK(error("[health]\nattempts = 1\nattempts = 2\n") ==
+        "demo.conf:3: 'attempts' is set in line 2 already, and does not repeat");
   CHECK(error(api + "http = http://other/\n") ==
         "demo.conf:3: 'http' is set in line 2 already, and does not repeat");
   CHECK(error(api + "level = warning\nlevel = warning\n") ==
@@ -283,9 +279,9 @@ TEST_CASE("a bad value is an error with its line and what would be right") {
   begins(app("require = a,"), "demo.conf:2: require: an entry of the list is empty");
   begins(app("require = /bin/sh"), "demo.conf:2: require: '/bin/sh' is not a path within a release");
   begins(app("require = a/../../b"), "demo.conf:2: require: 'a/../../b' is not a path within a release");
-  for (const char* keep : {"0", "-1", "five", "1.5", "10001", "99999999999999999999", "5 # five"})
-    begins(app("keep = "s + keep),
-           "demo.conf:2: keep: '"s + keep + "' is not a whole number from 1 to 10000");
+  for (const char* attempts : {"0", "-1", "five", "1.5", "1000001", "99999999999999999999", "5 # five"})
+    begins(error("[health]\nattempts = "s + attempts),
+           "demo.conf:2: attempts: '"s + attempts + "' is not a whole number from 1 to 1000000");
   begins(app("link = /srv/${app}/current"), "demo.conf:2: link: ${...} stands for something in checks only");
 }
 
@@ -344,7 +340,7 @@ TEST_CASE("what a deploy needs is told where it is missing") {
 }
 
 TEST_CASE("an app whose name makes no unit's name needs one") {
-  const std::vector<IniFile> files{{"x@.conf", "[app]\nkeep = 1\n"}};
+  const std::vector<IniFile> files{{"x@.conf", "[health]\nattempts = 1\n"}};
   const auto config = parse_config("x@", files);
   REQUIRE_FALSE(config);
   begins(config.error().text(),
@@ -354,8 +350,8 @@ TEST_CASE("an app whose name makes no unit's name needs one") {
 TEST_CASE("a key or section that was indented by mistake is not taken for a value") {
   begins(error("[app]\n  unit = a.service\n  link = /srv/current\n"),
          "demo.conf:3: the line is indented, and so continues the value of 'unit'");
-  begins(error("[app]\nkeep = 5\n  [port]\nlisten = 1\n"), "demo.conf:3: the line is indented");
-  begins(error("[app]\nkeep = 5\n  [check a]\nlistening = 1\n"), "demo.conf:3: the line is indented");
+  begins(error("[health]\nattempts = 5\n  [port]\nlisten = 1\n"), "demo.conf:3: the line is indented");
+  begins(error("[health]\nattempts = 5\n  [check a]\nlistening = 1\n"), "demo.conf:3: the line is indented");
   CHECK(parse(api + "expect-json =\n  [.a, .b]\n  == [1, 2]\n"));
 }
 
@@ -381,11 +377,11 @@ TEST_CASE("${...} in the values of checks is known") {
 
 TEST_CASE("what an error quotes is printable and not too long") {
   begins(error("[app]\nk\tep = 1\n"), "demo.conf:2: unknown key 'k\\x09ep' in [app]");
-  std::string endless = "[app]\nkeep = 1\n";
+  std::string endless = "[health]\nattempts = 1\n";
   for (int i = 0; i < 1000; ++i) endless += " 23456789\n";
   const std::string said = error(endless);
   CHECK(said.size() < 1100);
-  begins(said, "demo.conf:2: keep: '1 23456789 23456789");
+  begins(said, "demo.conf:2: attempts: '1 23456789 23456789");
 }
 
 TEST_CASE("what may be a secret is not repeated in an error") {
@@ -404,9 +400,10 @@ TEST_CASE("what may be a secret is not repeated in an error") {
 // ---- Drop-ins
 
 TEST_CASE("a later file replaces what an earlier one says") {
-  const auto config = parse("[app]\nkeep = 1\nlink = /srv/a\n", "[app]\nkeep = 2\n", "[app]\nkeep = 3\n");
+  const auto config = parse("[app]\nlink = /srv/a\n[health]\nattempts = 1\n", "[health]\nattempts = 2\n",
+                            "[health]\nattempts = 3\n");
   REQUIRE(config);
-  CHECK(config->keep == 3);
+  CHECK(config->health_attempts == 3);
   CHECK(config->link == "/srv/a");
   // require is one value: the list as a whole.
   CHECK(parse("[app]\nrequire = a, b\n", "[app]\nrequire = c\n")->require == Strings{"c"});
@@ -424,14 +421,14 @@ TEST_CASE("a later file adds to a key that repeats, and replaces the others of a
 }
 
 TEST_CASE("an empty value takes back what earlier files say") {
-  CHECK(parse("[app]\nkeep = 1\n", "[app]\nkeep =\n")->keep == 5);
+  CHECK(parse("[health]\nattempts = 1\n", "[health]\nattempts =\n")->health_attempts == 0);
   const auto config = parse(api + "expect-json = .a\n", "[check api]\nexpect-json =\nexpect-json = .b\n");
   REQUIRE(config);
   CHECK(settings(config->checks.front()) == Strings{"http=http://127.0.0.1:9000/health", "expect-json=.b"});
-  CHECK(error("[app]\nkeep = 1\n", "[app]\nlink =\n") ==
+  CHECK(error("[health]\nattempts = 1\n", "[app]\nlink =\n") ==
         "1.conf:2: 'link' has no value, and no earlier file has one to take back");
-  CHECK(error("[app]\nkeep = 1\n", "[app]\nkeep =\nkeep =\n") ==
-        "1.conf:3: 'keep' has no value, and no earlier file has one to take back");
+  CHECK(error("[health]\nattempts = 1\n", "[health]\nattempts =\nattempts =\n") ==
+        "1.conf:3: 'attempts' has no value, and no earlier file has one to take back");
 }
 
 TEST_CASE("an empty value of its kind takes back a whole check") {
@@ -449,24 +446,24 @@ TEST_CASE("an empty value of its kind takes back a whole check") {
 }
 
 TEST_CASE("an error in a drop-in names the drop-in") {
-  begins(error("[app]\nkeep = 1\n", "[app]\nkeep = 0\n"), "1.conf:2: keep: '0' is not");
-  begins(error("[app]\nkeep = 1\n", "[app]\nkeep\n"), "1.conf:2: is neither KEY = VALUE");
+  begins(error("[health]\nattempts = 1\n", "[health]\nattempts = 0\n"), "1.conf:2: attempts: '0' is not");
+  begins(error("[health]\nattempts = 1\n", "[health]\nattempts\n"), "1.conf:2: is neither KEY = VALUE");
 }
 
 // ---- Files
 
 TEST_CASE("the configuration of an app is its file and its drop-ins in the order of their names") {
   const Scratch scratch;
-  scratch.write("demo.conf", "[app]\nkeep = 1\n");
-  CHECK(load_config(scratch.path(), "demo")->keep == 1);
-  scratch.write("demo.conf.d/20-b.conf", "[app]\nkeep = 3\n");
-  scratch.write("demo.conf.d/10-a.conf", "[app]\nkeep = 2\n");
+  scratch.write("demo.conf", "[health]\nattempts = 1\n");
+  CHECK(load_config(scratch.path(), "demo")->health_attempts == 1);
+  scratch.write("demo.conf.d/20-b.conf", "[health]\nattempts = 3\n");
+  scratch.write("demo.conf.d/10-a.conf", "[health]\nattempts = 2\n");
   scratch.write("demo.conf.d/.hidden.conf", "nonsense");
   scratch.write("demo.conf.d/30-c.conf~", "nonsense");
   scratch.write("demo.conf.d/README", "nonsense");
   const auto config = load_config(scratch.path(), "demo");
   REQUIRE(config);
-  CHECK(config->keep == 3);
+  CHECK(config->health_attempts == 3);
   CHECK(config->file == scratch / "demo.conf");
   CHECK(config->app == "demo");
 }

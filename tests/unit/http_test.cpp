@@ -244,7 +244,7 @@ TEST_CASE("the deadline covers whatever does not happen") {
     const auto start = Clock::now();
     const HttpFailure got = failure(get(server.url(), 100ms));
     const auto took = Clock::now() - start;
-    CHECK(took >= 100ms);
+    CHECK(took >= 98ms); // libcurl counts whole milliseconds
     CHECK(took < 150ms);
     CHECK(got.fault == HttpFault::timeout);
     CHECK(got.answered);

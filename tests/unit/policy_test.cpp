@@ -46,6 +46,18 @@ class Hanging : public Check {
   std::shared_ptr<std::atomic<bool>> until_;
 };
 
+// Says yes at once, and then nothing for a long time.
+class HangsAfterOne : public Check {
+ public:
+  Answer ask(const Deadline&) override {
+    if (asked_++ > 0) std::this_thread::sleep_for(1s);
+    return {.verdict = Verdict::yes, .reason = "ok", .sentence = "fine"};
+  }
+
+ private:
+  std::atomic<unsigned> asked_ = 0;
+};
+
 const Answer yes{.verdict = Verdict::yes, .reason = "ok", .sentence = "fine"};
 const Answer no{.verdict = Verdict::no, .reason = "status", .sentence = "503"};
 const Answer closed{
@@ -130,6 +142,31 @@ TEST_CASE("rise asks for so many yeses in a row") {
   wait.rise = 3;
   CHECK(wait_until_yes(std::move(wait)).value().end == Waited::End::yes);
   CHECK(check->asked == 5);
+}
+
+TEST_CASE("a hold ends with an answer, not with silence") {
+  auto wait = quick({std::make_shared<HangsAfterOne>()});
+  wait.checks[0].attempt_timeout = 50ms;
+  wait.longest_pause = 10s; // nothing is asked while it holds
+  wait.hold = 100ms;
+  const auto waited = wait_until_yes(std::move(wait)).value();
+  CHECK(waited.end == Waited::End::fell);
+  CHECK(waited.elapsed >= 150ms);
+
+  auto steady = scripted({yes}, false);
+  auto held = quick({steady});
+  held.longest_pause = 10s;
+  held.hold = 50ms;
+  CHECK(wait_until_yes(std::move(held)).value().end == Waited::End::yes);
+  CHECK(steady->asked == 2);
+}
+
+TEST_CASE("a hold of nothing at all takes its time") {
+  auto wait = quick({});
+  wait.hold = 30ms;
+  const auto waited = wait_until_yes(std::move(wait)).value();
+  CHECK(waited.end == Waited::End::yes);
+  CHECK(waited.elapsed >= 30ms);
 }
 
 TEST_CASE("a no during the hold is a fall, a hold without one is a yes") {

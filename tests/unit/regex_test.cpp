@@ -27,6 +27,21 @@ TEST_CASE("what is no expression is a usage error") {
   CHECK(Regex::compile("\\\\1")); // a backslash and a 1
 }
 
+TEST_CASE("bounds that multiply to gigabytes are refused") {
+  for (const char* text : {"((a{255}){255}){255}", "(((((a|b){1,99}){99}){99}){99}){99}",
+                           "(([[:alpha:]]]{200}x){200}){2,}{9}", "((\\({250}){250})", "([]a{]{255}){255}"}) {
+    INFO(text);
+    const auto regex = Regex::compile(text);
+    REQUIRE_FALSE(regex);
+    CHECK(regex.error().text().find("multiply to too many") != std::string::npos);
+  }
+  for (const char* text :
+       {"([0-9]{1,3}\\.){3}[0-9]{1,3}", "[({]{255}[)}]{255}", "a\\{{255}", "(a{100}){100}", "[[.{.]]{9}"}) {
+    INFO(text);
+    CHECK(Regex::compile(text));
+  }
+}
+
 TEST_CASE("no text makes an expression take for ever") {
   const auto regex = Regex::compile("^(a+)+(b|a)*c$"); // exponential for an engine that backtracks
   REQUIRE(regex);

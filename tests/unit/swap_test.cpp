@@ -199,7 +199,7 @@ TEST_CASE("a swap that a crash cut short is as if it had not begun") {
   for (const bool link_moved : {false, true}) {
     const Host host({"v1", "v2"});
     host.deploy("v1");
-    host.step([](State& s, const Moment& now) { return step::intend(s, "v2", "v1", now); });
+    host.step([](State& s, const Moment& now) { return step::intend(s, "v2", "v1", "releases/v1", now); });
     if (link_moved) REQUIRE(point_link(host.config.link, "releases/v2", false));
     REQUIRE(reconcile(host.config, host.places));
     CHECK(host.current() == "v1");
@@ -211,7 +211,7 @@ TEST_CASE("a swap that a crash cut short is as if it had not begun") {
 
 TEST_CASE("the first swap of all that was cut short leaves no link") {
   const Host host({"v1"});
-  host.step([](State& s, const Moment& now) { return step::intend(s, "v1", "", now); });
+  host.step([](State& s, const Moment& now) { return step::intend(s, "v1", "", "", now); });
   REQUIRE(point_link(host.config.link, "releases/v1", false));
   REQUIRE(reconcile(host.config, host.places));
   CHECK_FALSE(fs::is_symlink(host.config.link));
@@ -239,6 +239,118 @@ TEST_CASE("a reboot in the first deploy of all is stuck: there is nowhere to go 
   REQUIRE(swap_to_release(host.config, host.places, {}));
   REQUIRE(reconcile(host.config, host.places));
   CHECK(host.state().phase == Phase::stuck);
+  CHECK_FALSE(host.state().verdict("v1"));
+}
+
+TEST_CASE("a reboot while an irreversible release was on trial is stuck, without a verdict") {
+  const Host host({"v1", "v2"});
+  host.deploy("v1");
+  host.scratch.write("releases/v2/.irreversible", "");
+  REQUIRE(swap_to_release(host.config, host.places, {}));
+  const auto moved = reconcile(host.config, host.places);
+  REQUIRE(moved);
+  CHECK(moved->note.find("irreversible") != std::string::npos);
+  CHECK(host.current() == "v2");
+  CHECK(host.state().phase == Phase::stuck);
+  CHECK_FALSE(host.state().verdict("v2"));
+}
+
+TEST_CASE("a reboot in a rollback to a release without a verdict leads to a good one") {
+  const Host host({"v1", "v2", "v3"});
+  host.deploy("v1");
+  host.deploy("v3");
+  REQUIRE(roll_back(host.config, host.places, {.release = "v2", .reason = "by hand"}));
+  REQUIRE(reconcile(host.config, host.places));
+  CHECK(host.current() == "v1");
+}
+
+TEST_CASE("a link that led to no release is restored as it was") {
+  for (const bool link_moved : {false, true}) {
+    const Host host({"v1"});
+    fs::create_directory(host.scratch / "legacy");
+    REQUIRE(point_link(host.config.link, "legacy", false));
+    host.step([](State& s, const Moment& now) { return step::intend(s, "v1", "", "legacy", now); });
+    if (link_moved) REQUIRE(point_link(host.config.link, "releases/v1", false));
+    REQUIRE(reconcile(host.config, host.places));
+    CHECK(read_link(host.config.link).value() == "legacy");
+    CHECK(host.state().phase == Phase::idle);
+  }
+}
+
+TEST_CASE("a swap from stuck that does not take place leaves it stuck") {
+  const Host host({"v1", "v2"});
+  REQUIRE(swap_to_release(host.config, host.places, {.release = "v1"}));
+  host.step([](State& s, const Moment& now) { return step::stuck(s, "why", now); });
+  fs::create_directory(previous_link(host.config)); // in the way, once v1 counts as good
+  host.step([](State& s, const Moment& now) { return step::mark(s, "v1", Mark::good, "", now); });
+  REQUIRE_FALSE(swap_to_release(host.config, host.places, {.release = "v2"}));
+  CHECK(host.current() == "v1");
+  CHECK(host.state().phase == Phase::stuck);
+  CHECK(host.state().stuck == "why");
+}
+
+TEST_CASE("what is no link in the place of previous does not keep from going back") {
+  const Host host({"v1", "v2"});
+  host.deploy("v1");
+  REQUIRE(swap_to_release(host.config, host.places, {}));
+  fs::remove(previous_link(host.config));
+  fs::create_directory(previous_link(host.config));
+  REQUIRE(roll_back(host.config, host.places, {}));
+  CHECK(host.current() == "v1");
+}
+
+TEST_CASE("a dry run changes nothing, whatever it finds") {
+  const Host host({"v1", "v2"});
+  host.deploy("v1");
+  host.step([](State& s, const Moment& now) { return step::intend(s, "v2", "v1", "releases/v1", now); });
+  REQUIRE(point_link(host.config.link, "releases/v2", false));
+  const auto would = roll_back(host.config, host.places, {.release = {}, .reason = "", .dry_run = true});
+  REQUIRE(would);
+  CHECK(would->changed);
+  CHECK(would->to == "releases/v1");
+  CHECK(host.current() == "v2");
+  CHECK(host.state().phase == Phase::prepared);
+
+  host.scratch.write("state/app/state.json", "garbage");
+  CHECK(outcome_of(roll_back(host.config, host.places, {.release = {}, .reason = "x", .dry_run = true})) ==
+        Outcome::no);
+  CHECK(host.scratch.read("state/app/state.json") == "garbage");
+  // The real one tells what it has set aside, also where it refuses.
+  const auto refused = roll_back(host.config, host.places, {.release = {}, .reason = "x"});
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().text().find("kept as state.json.unreadable-") != std::string::npos);
+}
+
+TEST_CASE("a candidate that was called bad does not pass") {
+  const Host host({"v1", "v2"});
+  host.deploy("v1");
+  REQUIRE(swap_to_release(host.config, host.places, {}));
+  host.step([](State& s, const Moment& now) { return step::mark(s, "v2", Mark::bad, "seen by hand", now); });
+  auto change = Ledger::Change::begin(host.places.state_dir, "app");
+  REQUIRE(change);
+  const auto passed = step::passed(change->state(), false, Moment::now());
+  REQUIRE_FALSE(passed);
+  CHECK(passed.error().text() == "v2: is marked bad: seen by hand");
+}
+
+TEST_CASE("a record that somebody else holds is not waited for longer than asked") {
+  const Host host({"v1"});
+  const auto held = Ledger::Change::begin(host.places.state_dir, "app");
+  REQUIRE(held);
+  const auto second =
+      Ledger::Change::begin(host.places.state_dir, "app", Deadline::after(std::chrono::milliseconds(20)));
+  REQUIRE_FALSE(second);
+  CHECK(second.error().outcome() == Outcome::busy);
+}
+
+TEST_CASE("a request may be a release's path") {
+  const Host host({"v1", "v2", "v3"});
+  host.request("next", host.config.releases + "/v2");
+  CHECK(swap_to_release(host.config, host.places, {})->release == "v2");
+  host.pass();
+  host.request("next", "/etc");
+  CHECK(is_outdated(host.config, host.places).value()); // to be refused
+  CHECK(outcome_of(swap_to_release(host.config, host.places, {})) == Outcome::no);
 }
 
 TEST_CASE("links keep their style: relative, or absolute where they were absolute") {
@@ -275,14 +387,15 @@ TEST_CASE("outdated is what a deploy would change, or has to refuse") {
   CHECK_FALSE(is_outdated(host.config, host.places).value());
 }
 
-TEST_CASE("a rollback is due while a candidate is live or one was asked for") {
+TEST_CASE("a live candidate is one to leave; a rollback that is asked for is another reason") {
   const Host host({"v1", "v2"});
   host.deploy("v1");
-  CHECK_FALSE(is_rollback_due(host.places, "app").value());
+  CHECK_FALSE(has_candidate_to_leave(host.places, "app").value());
   REQUIRE(swap_to_release(host.config, host.places, {}));
-  CHECK(is_rollback_due(host.places, "app").value());
+  CHECK(has_candidate_to_leave(host.places, "app").value());
   host.pass();
-  CHECK_FALSE(is_rollback_due(host.places, "app").value());
+  CHECK_FALSE(has_candidate_to_leave(host.places, "app").value());
+  CHECK_FALSE(is_rollback_asked_for(host.places, "app").value());
   host.request("rollback", "v1");
-  CHECK(is_rollback_due(host.places, "app").value());
+  CHECK(is_rollback_asked_for(host.places, "app").value());
 }

@@ -40,8 +40,8 @@ class Follower {
         report_(report),
         quiet_(quiet) {}
 
-  // Outcome::busy if one of the units is at work already. Returns the job's result of `unit`, or nothing if a
-  // signal ended the watching (the units go on).
+  // Outcome::busy if one of the units is at work already. Returns the job's result of `unit`, or nothing if signal()
+  // ended the watching (the units go on).
   Result<std::optional<std::string>> run(const std::string& unit,
                                          const std::function<Result<void>()>& before_start) {
     auto bus = Bus::open_system();
@@ -66,8 +66,8 @@ class Follower {
       loop->on_readable(journal->fd(), [this] { read_journal(); });
     }
     for (const int signal : {SIGTERM, SIGINT}) {
-      loop->on_signal(signal, [this] {
-        interrupted_ = true;
+      loop->on_signal(signal, [this, signal] {
+        signal_ = signal;
         loop_->stop();
       });
     }
@@ -86,9 +86,11 @@ class Follower {
     auto ran = loop->run();
     report_.wipe_live();
     if (!ran) return forward_error(ran);
-    if (interrupted_) return std::optional<std::string>();
+    if (signal_ != 0) return std::optional<std::string>();
     return result_;
   }
+
+  [[nodiscard]] int signal() const { return signal_; }
 
  private:
   [[nodiscard]] std::vector<JournalMatch> matches() const {
@@ -172,13 +174,15 @@ class Follower {
   std::set<std::string> told_ = {};  // of which the journal says so, too
   std::string last_line_ = {};
   bool over_ = false;
-  bool interrupted_ = false;
+  int signal_ = 0;
 };
 
 struct Ending {
   int code;
   std::string outcome; // a stable word
   std::string sentence;
+  std::string release = {}; // that was deployed, or rolled back to; empty where nothing was done
+  std::string reason = {};  // why it failed
 };
 
 Ending judge(const Config& config, const State& before, const State& after, const std::string& job_result) {
@@ -192,25 +196,29 @@ Ending judge(const Config& config, const State& before, const State& after, cons
   if (after.phase == Phase::stuck)
     return {still_stuck, "stuck",
             fmt::format("stuck, a person is needed: {}; see 'safe-deploy status {}'", printable(after.stuck),
-                        config.app)};
-  if (last.outcome == "good") return {0, "good", fmt::format("{} is good", last.release)};
+                        config.app),
+            last.release, last.reason};
+  if (last.outcome == "good") return {0, "good", fmt::format("{} is good", last.release), last.release};
   if (last.outcome == "rolled-back" || last.outcome == "interrupted")
     return {rolled_back, "rolled-back",
             fmt::format("{} failed: {}; rolled back to {}, which is healthy", last.release,
-                        printable(last.reason), after.current)};
+                        printable(last.reason), after.current),
+            last.release, last.reason};
   if (last.outcome == "abandoned")
     return {static_cast<int>(Outcome::no), "refused",
-            fmt::format("the swap to {} did not take place: {}", last.release, last.reason)};
+            fmt::format("the swap to {} did not take place: {}", last.release, last.reason), last.release,
+            last.reason};
   return {still_stuck, "stuck",
-          fmt::format("left in phase {} with {}; run 'safe-deploy reconcile {}', then see {}",
-                      phase_name(after.phase), after.candidate, config.app, look)};
+          fmt::format("left in phase {} with {}; run 'safe-deploy rollback {}', then see {}",
+                      phase_name(after.phase), after.candidate, config.app, look),
+          last.release, last.reason};
 }
 
 int tell(const Config& config, const Ending& ending, const State& after, const CommandLine& line) {
   if (line.has("json")) {
     Json object{
-        {"app", config.app},         {"outcome", ending.outcome},        {"release", after.last.release},
-        {"current", after.current},  {"phase", phase_name(after.phase)}, {"reason", after.last.reason},
+        {"app", config.app},        {"outcome", ending.outcome},        {"release", ending.release},
+        {"current", after.current}, {"phase", phase_name(after.phase)}, {"reason", ending.reason},
         {"message", ending.sentence}};
     fmt::print("{}\n", to_text(object));
   } else if (ending.code != 0 || !line.has("quiet")) {
@@ -219,8 +227,19 @@ int tell(const Config& config, const Ending& ending, const State& after, const C
   return ending.code;
 }
 
+// The units know of no others.
+Result<void> needs_usual_directories(const CommandLine& line) {
+  const Directories used = directories(line);
+  const Directories usual = usual_directories();
+  for (const auto& [own, units] : {std::pair(&used.config, &usual.config), {&used.state, &usual.state}, {&used.run, &usual.run}})
+    if (*own != *units)
+      return fail(Outcome::usage, *own, fmt::format("is not where the units look, which is {}", *units));
+  return {};
+}
+
 Result<int> follow(const App& app, const std::string& unit, const CommandLine& line, Reporter& report,
                    const std::function<Result<void>()>& before_start) {
+  if (auto usual = needs_usual_directories(line); !usual) return forward_error(usual);
   auto before = Ledger::read(app.places.state_dir, app.config.app);
   if (!before) before = State{}; // set aside by the deploy
   Follower follower(app.config, report, line.has("quiet") || line.has("json"));
@@ -231,13 +250,17 @@ Result<int> follow(const App& app, const std::string& unit, const CommandLine& l
         Priority::notice,
         fmt::format("no longer watching; the deploy goes on: 'safe-deploy status {}', journalctl -fu '{}'",
                     app.config.app, unit));
-    return 130;
+    return 128 + follower.signal();
   }
   auto after = Ledger::read(app.places.state_dir, app.config.app);
   if (!after) return forward_error(after);
   Ending ending = judge(app.config, *before, *after, **result);
   if (unit == rollback_unit(app.config.app) && ending.code == rolled_back)
-    ending = {0, "rolled-back", fmt::format("rolled back to {}, which is healthy", after->current)};
+    ending = {0, "rolled-back", fmt::format("rolled back to {}, which is healthy", after->current), after->current,
+              after->last.reason};
+  if (unit == rollback_unit(app.config.app) && ending.outcome == "unchanged")
+    ending = {static_cast<int>(Outcome::no), "refused",
+              fmt::format("the rollback was refused, nothing was changed; see journalctl -u '{}'", unit)};
   return tell(app.config, ending, *after, line);
 }
 
@@ -251,7 +274,7 @@ Result<int> explain_busy(const App& app, const Error& busy) {
     if (state->is_busy()) return tl::unexpected<Error>(busy);
   }
   return fail(Outcome::no, app.config.app,
-              fmt::format("{}, but no unit is at work on it: 'safe-deploy reconcile {}' puts it right",
+              fmt::format("{}, but no unit is at work on it: 'safe-deploy rollback {}' leads back from it",
                           busy.problem, app.config.app));
 }
 
@@ -274,7 +297,7 @@ Result<int> deploy(const CommandLine& line, Reporter& report) {
   if (!would->changed && would->from == would->to) {
     auto state = Ledger::read(app->places.state_dir, app->config.app);
     if (state && state->phase == Phase::idle)
-      return tell(app->config, {0, "unchanged", fmt::format("{} is current already", would->release)}, *state,
+      return tell(app->config, {0, "unchanged", fmt::format("{} is current already", would->release), would->release}, *state,
                   line);
   }
   const auto leave = [&]() -> Result<void> {

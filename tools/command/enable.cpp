@@ -1,6 +1,7 @@
 #include "bus.hpp"
 #include "command.hpp"
 #include "file.hpp"
+#include "name.hpp"
 #include "releases.hpp"
 
 #include <fcntl.h>
@@ -44,11 +45,19 @@ struct DropIn {
   std::string content;
 };
 
+const std::string unit_variable = "\nEnvironment=SAFE_DEPLOY_UNIT=";
+
+// Environment= of systemd.exec(5) understands backslashes; a unit's name may hold \x2d and the like.
+std::string escape_backslashes(std::string text) {
+  for (std::size_t i = text.find('\\'); i != std::string::npos; i = text.find('\\', i + 2))
+    text.insert(i, 1, '\\');
+  return text;
+}
+
 std::vector<DropIn> unit_drop_ins(const Config& config) {
   if (config.unit == service_name(config.app)) return {};
-  const std::string environment =
-      fmt::format("# {}: the app's unit has a name of its own.\n[Service]\nEnvironment=SAFE_DEPLOY_UNIT={}\n",
-                  config.app, config.unit);
+  const std::string environment = fmt::format("# {}: the app's unit has a name of its own.\n[Service]{}{}\n",
+                                              config.app, unit_variable, escape_backslashes(config.unit));
   const std::string before = fmt::format("# {}: the app's unit has a name of its own.\n[Unit]\nBefore={}\n",
                                          config.app, config.unit);
   return {{deploy_unit(config.app), environment},
@@ -71,6 +80,20 @@ Result<void> remove_drop_in(const std::string& unit) {
   if (unlink(path.c_str()) < 0 && errno != ENOENT) return fail_errno(path, "cannot remove");
   (void)rmdir(directory.c_str()); // others' drop-ins keep it
   return {};
+}
+
+// The unit that `enable` has guarded, which need not be the one that the configuration names by now.
+Result<std::string> guarded_unit(const Config& config) {
+  const std::string path = fmt::format("{}/{}", drop_in_dir(deploy_unit(config.app)), guard_name);
+  auto drop_in = read_file_at(AT_FDCWD, path, path, 65536);
+  if (!drop_in && drop_in.error().code != std::errc::no_such_file_or_directory) return forward_error(drop_in);
+  const std::size_t found = drop_in ? drop_in->find(unit_variable) : std::string::npos;
+  if (found == std::string::npos) return service_name(config.app);
+  const std::size_t begin = found + unit_variable.size();
+  std::string unit = drop_in->substr(begin, drop_in->find('\n', begin) - begin);
+  for (std::size_t i = unit.find("\\\\"); i != std::string::npos; i = unit.find("\\\\", i + 1))
+    unit.erase(i, 1);
+  return parse_unit_name(unit);
 }
 
 // Runs the tool of ours that stands beside this one; its exit status.
@@ -103,6 +126,40 @@ void warn_about_link(const UnitState& unit, const Config& config, Reporter& repo
   report.say(Priority::warning, fmt::format("{}: neither its ExecStart= nor its WorkingDirectory= goes "
                                             "through {}: a deploy would change nothing",
                                             config.unit, config.link));
+}
+
+// The gates run as root, with the environment of the app's unit: what it is read from must be root's.
+void warn_about_environment(const UnitState& unit, Reporter& report) {
+  for (const auto& path : unit.environment_files) {
+    struct stat status {};
+    if (stat(path.c_str(), &status) < 0) continue;
+    if (status.st_uid == 0 && (status.st_mode & (S_IWGRP | S_IWOTH)) == 0) continue;
+    report.say(
+        Priority::warning,
+        fmt::format(
+            "{}: its EnvironmentFile= {} can be changed by others than root (uid {}, mode {:04o}), who "
+            "could so command what the guard runs as root: give it to root",
+            unit.name, path, status.st_uid, status.st_mode & 07777));
+  }
+}
+
+// The guard knows its unit's name only (guard.conf): each must lead to one app, its own.
+Result<void> refuse_confusable_units(const std::string& config_dir, const Config& config) {
+  auto apps = list_apps(config_dir);
+  if (!apps) return forward_error(apps);
+  for (const auto& name : *apps) {
+    if (name == config.app) continue;
+    const auto other = load_config(config_dir, name);
+    const std::string unit = other ? other->unit : service_name(name);
+    if (unit == config.unit)
+      return fail(Outcome::bad_config, config.file, fmt::format("{} is the unit of {}, too", unit, name));
+    if (service_name(name) == config.unit || service_name(config.app) == unit)
+      return fail(Outcome::bad_config, config.file,
+                  fmt::format("{} is named like another app, {}: rename one of the two",
+                              service_name(name) == config.unit ? config.unit : unit,
+                              service_name(name) == config.unit ? name : config.app));
+  }
+  return {};
 }
 
 // What runs now and is healthy is what the first bad deploy is rolled back to.
@@ -151,9 +208,18 @@ Result<int> enable(const CommandLine& line, Reporter& report) {
   if (!unit) return forward_error(unit);
   if (unit->load_state != "loaded")
     return fail(Outcome::no, config.unit, fmt::format("cannot be guarded: it is {}", unit->load_state));
+  if (auto clear = refuse_confusable_units(directories(line).config, config); !clear)
+    return forward_error(clear);
   warn_about_link(*unit, config, report);
+  warn_about_environment(*unit, report);
 
   if (auto recorded = record_running_release(*app, *unit, report); !recorded) return forward_error(recorded);
+  auto before = guarded_unit(config);
+  if (!before) return forward_error(before);
+  if (*before != config.unit) // [app] unit has changed since
+    for (const auto& former :
+         {*before, deploy_unit(config.app), rollback_unit(config.app), reconcile_unit(config.app)})
+      if (auto removed = remove_drop_in(former); !removed) return forward_error(removed);
   if (auto made = make_directory(drop_in_dir(config.unit)); !made) return forward_error(made);
   if (auto linked = point_link(guard_link(config), guard_source, true); !linked) return forward_error(linked);
   for (const auto& drop_in : unit_drop_ins(config))
@@ -168,19 +234,25 @@ Result<int> enable(const CommandLine& line, Reporter& report) {
 Result<int> disable(const CommandLine& line, Reporter& report) {
   auto name = app_argument(line, 1);
   if (!name) return forward_error(name);
+  // A guard whose configuration is gone or broken keeps the app down: it can be taken off all the same.
   auto app = load_app(line, *name, report);
+  if (!app && app.error().outcome() == Outcome::bad_config) {
+    report.say(Priority::warning, app.error().text());
+    app = app_without_config(line, *name, report);
+  }
   if (!app) return forward_error(app);
-  const Config& config = app->config;
+  const std::string& known_as = app->config.app;
+  auto guarded = guarded_unit(app->config);
+  if (!guarded) return forward_error(guarded);
   auto bus = Bus::open_system();
   if (!bus) return forward_error(bus);
   for (const auto& unit :
-       {config.unit, deploy_unit(config.app), rollback_unit(config.app), reconcile_unit(config.app)})
+       {*guarded, deploy_unit(known_as), rollback_unit(known_as), reconcile_unit(known_as)})
     if (auto removed = remove_drop_in(unit); !removed) return forward_error(removed);
-  if (auto disabled = bus->disable_unit_file(reconcile_unit(config.app)); !disabled)
+  if (auto disabled = bus->disable_unit_file(reconcile_unit(known_as)); !disabled)
     return forward_error(disabled);
   if (auto reloaded = bus->call_manager("Reload"); !reloaded) return forward_error(reloaded);
-  if (!line.has("quiet"))
-    fmt::print("{}: {} is no longer guarded; its record is kept\n", config.app, config.unit);
+  if (!line.has("quiet")) fmt::print("{}: {} is no longer guarded; its record is kept\n", known_as, *guarded);
   return 0;
 }
 

@@ -55,8 +55,14 @@ Standing look(const CommandLine& line, const std::string& name, Bus* bus, Report
     standing.error = releases.error().text();
     return standing;
   }
-  standing.current = releases->named_by(app->config.link).value_or("");
-  standing.previous = releases->named_by(previous_link(app->config)).value_or("");
+  for (const auto& [link, release] : {std::pair(app->config.link, &standing.current),
+                                   std::pair(previous_link(app->config), &standing.previous)}) {
+    auto named = releases->named_by(link);
+    if (named)
+      *release = *std::move(named);
+    else
+      standing.error = named.error().text();
+  }
   return standing;
 }
 
@@ -75,9 +81,12 @@ std::optional<std::string> next_step(const Standing& standing) {
         "reset-failed {1}', "
         "'safe-deploy deploy {0}' or 'safe-deploy rollback {0}'",
         standing.app, standing.unit);
-  if (state.phase == Phase::idle && standing.current.empty())
-    return fmt::format("'safe-deploy deploy {}'", standing.app);
-  if (state.phase == Phase::idle && !state.is(standing.current, Mark::good))
+  if (state.phase != Phase::idle)
+    return fmt::format(
+        "'journalctl -fu safe-deploy@{0}.service'; where no unit is at work, 'safe-deploy rollback {0}'",
+        standing.app);
+  if (standing.current.empty()) return fmt::format("'safe-deploy deploy {}'", standing.app);
+  if (!state.is(standing.current, Mark::good))
     return fmt::format("there is no way back yet: 'safe-deploy enable {}' records a healthy release as good",
                        standing.app);
   return std::nullopt;

@@ -48,6 +48,16 @@ Result<int> failed(const CommandLine& line, Reporter& report) {
   return 0;
 }
 
+// At boot the app is started after this. By hand the link moves under one that runs.
+void warn_about_running(const Config& config, Reporter& report) {
+  auto bus = Bus::open_system();
+  if (!bus) return;
+  auto unit = bus->unit(config.unit);
+  if (unit && unit->active_state == "active")
+    report.say(Priority::warning,
+               fmt::format("{0} still runs what it was started with: 'systemctl restart {0}'", config.unit));
+}
+
 Result<int> reconcile(const CommandLine& line, Reporter& report) {
   auto name = app_argument(line, 1);
   if (!name) return forward_error(name);
@@ -68,11 +78,19 @@ Result<int> reconcile(const CommandLine& line, Reporter& report) {
   }
   auto moved = safe_deploy::reconcile(app->config, app->places);
   if (!moved) return forward_error(moved);
+  auto after = Ledger::read(app->places.state_dir, app->config.app);
+  if (!after) return forward_error(after);
+  const bool stuck = after->phase == Phase::stuck && !moved->note.empty();
   if (!moved->note.empty())
-    report.say(Priority::warning, fmt::format("{}: {}", app->config.app, moved->note), message_interrupted);
+    report.say(stuck ? Priority::error : Priority::warning,
+               fmt::format("{}: {}", app->config.app, moved->note),
+               stuck   ? message_stuck
+               : state ? message_interrupted
+                       : message_record_set_aside);
   moved->note.clear();
   print_moved(*moved, line.has("json"), line.has("quiet"), report);
-  return 0;
+  if (moved->changed) warn_about_running(app->config, report);
+  return stuck ? static_cast<int>(Outcome::no) : 0;
 }
 
 } // namespace safe_deploy::command

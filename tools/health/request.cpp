@@ -120,6 +120,7 @@ Result<Request> read_request(const CommandLine& line, Reporter& report) {
     request.unit = config.unit;
   }
   if (auto read = read_policy(line, request); !read) return forward_error(read);
+  request.deadline = Deadline::after(request.timeout, request.started);
   if (auto read = read_pid(line, request); !read) return forward_error(read);
   auto added = request.app ? add_app_checks(line, request, report) : add_urls(line, request);
   if (!added) return forward_error(added);

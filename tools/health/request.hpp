@@ -20,6 +20,8 @@ struct Request {
   std::string unit;         // watched while waiting; empty: none
   std::optional<pid_t> pid; // as given or in $MAINPID; 0: none
   Duration timeout = std::chrono::seconds(60);
+  Clock::time_point started = Clock::now();
+  Deadline deadline = Deadline::never(); // of the whole run
   Duration interval = std::chrono::seconds(1);
   Duration attempt_timeout = std::chrono::seconds(5);
   Duration hold{};

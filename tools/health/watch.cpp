@@ -29,20 +29,20 @@ Duration start_limit_of(const UnitState& unit) {
 }
 
 // Of the service that this process is a part of, if it is one.
-Duration own_start_limit(const Watched& watched) {
+Duration own_start_limit(const Watched& watched, const Deadline& deadline) {
   if (std::getenv("INVOCATION_ID") == nullptr) return without_limit;
   const CgroupUnit own = unit_of_process(getpid());
   if (!own.unit.ends_with(".service") || !own.user_unit.empty()) return without_limit;
   const UnitState* known = watched.unit ? watched.unit->state() : nullptr;
   if (known != nullptr && known->name == own.unit) return start_limit_of(*known);
-  auto bus = Bus::open_system();
+  auto bus = Bus::open_system(deadline);
   if (!bus) return without_limit;
   const auto state = bus->unit(own.unit);
   return state ? start_limit_of(*state) : without_limit;
 }
 
 Result<void> watch_unit(const Request& request, Watched& watched, Reporter& report) {
-  auto opened = UnitWatch::open(request.unit);
+  auto opened = UnitWatch::open(request.unit, request.deadline);
   if (!opened) {
     report.say(Priority::warning, fmt::format("{} is not watched: {}", request.unit, opened.error().text()));
     return {};
@@ -89,7 +89,7 @@ Result<Watched> watch(const Request& request, Reporter& report) {
   if (!request.unit.empty())
     if (auto done = watch_unit(request, watched, report); !done) return forward_error(done);
   if (auto done = watch_process(request, watched); !done) return forward_error(done);
-  watched.start_limit = own_start_limit(watched);
+  watched.start_limit = own_start_limit(watched, request.deadline);
   if (auto joined = join_events(watched, *request.late_error); !joined) return forward_error(joined);
   return watched;
 }

@@ -1,6 +1,6 @@
 """A rollback by hand: back to the release before, or to the one that is named."""
 
-from app import exits
+from app import equal, exits, says
 
 
 def test(app):
@@ -14,4 +14,13 @@ def test(app):
 
     exits(app.rollback("--to", "1"), 0, "1")
     app.runs("1", good=["1"], bad=["2", "3"])
+    app.is_at_rest()
+
+    # What is asked for and can't be done is refused before the app is stopped for it.
+    before = app.snapshot()
+    app.machine.must("mkdir -p /run/safe-deploy/demo && ln -sfn 7 /run/safe-deploy/demo/rollback")
+    exits(app.machine.run("systemctl start safe-deploy-rollback@demo"), 0)
+    equal("everything", app.snapshot(), before)
+    equal("the request", app.machine.run("readlink /run/safe-deploy/demo/rollback").out, "")
+    says(app.machine.run("journalctl -u safe-deploy-rollback@demo"), "refused: /srv/demo/releases/7: no such release")
     app.is_at_rest()

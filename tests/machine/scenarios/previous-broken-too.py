@@ -25,3 +25,4 @@ def test(app):
     app.machine.must("systemctl reset-failed demo.service")
     exits(app.deploy(), 0)
     app.runs("3", good=["0", "1", "3"], bad=["2"])
+    app.machine.must("! systemctl is-failed safe-deploy@demo safe-deploy-rollback@demo safe-deploy-stuck@demo")
