@@ -18,9 +18,8 @@ def own_network():
     """A network of this process's own, where it may have one: the ports of programs at its side do not meet its own."""
     if os.geteuid() == 0:
         clone_newnet = 0x40000000  # os.unshare() came with Python 3.12
-        if ctypes.CDLL(None, use_errno=True).unshare(clone_newnet) != 0:
-            raise OSError(ctypes.get_errno(), "unshare")
-        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        if ctypes.CDLL(None).unshare(clone_newnet) == 0:  # not in every container
+            subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 
 
 own_network()

@@ -62,46 +62,40 @@ def man_step(log):
 
 
 def tidy_step(log):
-    run(log, "run-clang-tidy", "-quiet", f"-j{os.cpu_count()}", "-p", WORK / "clang", f"^{ROOT}/(lib|tools)/",
+    run(log, "run-clang-tidy", "-quiet", f"-j{os.cpu_count()}", "-p", SANITIZED, f"^{ROOT}/(lib|tools)/",
         why="clang-tidy found something")
 
 
 # Builds and their tests
 
 
-def build(log, name, *options, compiler=(), tree=None):
-    """Configures and builds in WORK/name; a warning is an error. Not optimized: what the packages are is."""
-    directory = WORK / name
-    if not (directory / "build.ninja").exists():
-        shutil.rmtree(directory, ignore_errors=True)
-        inside(log, tree, "env", *compiler, "meson", "setup", directory, ROOT, "-Dwerror=true", "-Dbuildtype=debug", *options,
-               why=f"meson cannot configure {name}")
-    inside(log, tree, "ninja", "-C", directory, why=f"{name} does not build without a warning")
+SANITIZED = WORK / "sanitized"
 
 
-def inside(log, tree, *command, why):
-    if tree is None:
-        return run(log, *command, why=why)
-    print("+", *command, file=log, flush=True)
-    WORK.mkdir(parents=True, exist_ok=True)
-    try:
-        trees.in_tree(tree, command, log, binds=[ROOT, WORK])
-    except trees.CommandFailed:
-        raise StepFailed(why) from None
+def sanitized_build_step(log):
+    """Another compiler; a warning is an error. Not optimized: what the packages are is."""
+    if not (SANITIZED / "build.ninja").exists():
+        shutil.rmtree(SANITIZED, ignore_errors=True)
+        run(log, "env", "CC=clang", "CXX=clang++", "meson", "setup", SANITIZED, ROOT, "-Dwerror=true", "-Dbuildtype=debug",
+            f"-Db_sanitize={SANITIZERS}", "-Db_lundef=false", "-Dfuzzing=true", why="meson cannot configure")
+    run(log, "ninja", "-C", SANITIZED, why="does not build without a warning")
 
 
-def meson_test(log, name, *suites, tree=None, **environment):
-    """Runs the suites of a build; counts its tests."""
-    results = WORK / name / "meson-logs" / "testlog.json"
+def sanitized_step(log):
+    results = SANITIZED / "meson-logs/testlog.json"
     results.unlink(missing_ok=True)
-    suites = [f"--suite={suite}" for suite in suites]
-    settings = [f"{key}={value}" for key, value in environment.items()]
     try:
-        inside(log, tree, "env", *settings, "meson", "test", "-C", WORK / name, "--no-rebuild", "--print-errorlogs", *suites,
-               why="tests failed")
+        run(log, "env", "ASAN_OPTIONS=strict_string_checks=1:detect_stack_use_after_return=1",
+            "UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1",
+            "meson", "test", "-C", SANITIZED, "--no-rebuild", "--print-errorlogs", why="tests failed")
     except StepFailed:
         if not results.exists():
             raise
+    return meson_counts(results)
+
+
+def meson_counts(results):
+    """The Counts in a testlog.json of meson's."""
     counts = Counts()
     for line in results.read_text().splitlines():
         counts += {"OK": Counts(passed=1), "EXPECTEDFAIL": Counts(passed=1),
@@ -111,23 +105,8 @@ def meson_test(log, name, *suites, tree=None, **environment):
     return counts
 
 
-def trixie_step(log):
-    tree = trees.build("trixie", log)
-    build(log, "trixie", tree=tree)
-    return meson_test(log, "trixie", "unit", tree=tree)
-
-
-def clang_step(log):
-    build(log, "clang", f"-Db_sanitize={SANITIZERS}", "-Db_lundef=false", "-Dfuzzing=true", compiler=("CC=clang", "CXX=clang++"))
-
-
-def sanitized_step(log):
-    return meson_test(log, "clang", "unit", "cli", ASAN_OPTIONS="strict_string_checks=1:detect_stack_use_after_return=1",
-                      UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1")
-
-
 def fuzz_step(log):
-    targets = sorted(path for path in (WORK / "clang/tests/fuzz").iterdir() if path.is_file() and os.access(path, os.X_OK))
+    targets = sorted(path for path in (SANITIZED / "tests/fuzz").iterdir() if path.is_file() and os.access(path, os.X_OK))
     for target in targets:
         corpus = ROOT / "tests/fuzz/corpus" / target.name.removesuffix("_fuzz")
         found = WORK / "fuzz" / target.name
@@ -143,18 +122,18 @@ def fuzz_step(log):
 
 def deb_step(suite):
     def step(log):
-        package.build(suite, log)
+        built = package.build(suite, log, tested=True)
         log.flush()
-        # Another level of optimization and hardening than elsewhere: warnings that no other build shows.
-        if "warning:" in Path(log.name).read_text(errors="replace"):
+        if re.search(r": warning: .*\[-W", Path(log.name).read_text(errors="replace")):
             raise StepFailed("the package builds with warnings")
+        return meson_counts(built / "testlog.json")
 
     return step
 
 
 def lintian_step(log):
     for suite in trees.SUITES:
-        changes = list(package.build(suite, log).glob("*.changes"))
+        changes = list(package.build(suite, log, tested=True).glob("*.changes"))
         run(log, "lintian", "--fail-on=error,warning", "--tag-display-limit=0", "--suppress-tags=bad-distribution-in-changes-file",
             *changes, why=f"lintian found something in the package for {suite}")
 
@@ -193,6 +172,10 @@ def closing_line(log):
     return Counts(*(int(number or 0) for number in found.groups())) if found else Counts()
 
 
+def demo_step(suite):
+    return lambda log: run(log, ROOT / "tests/demo", "--suite", suite, why="the demonstration did not end as it should")
+
+
 def harness_step(log):
     run(log, ROOT / "tests/machine/check-harness", why="the machines' harness does not tidy up")
 
@@ -205,20 +188,18 @@ STEPS = [
     Step("format", format_step, what="clang-format would change nothing"),
     Step("shell", shell_step, what="shellcheck finds nothing"),
     Step("man", man_step, what="mandoc finds nothing in the man pages"),
-    Step("deb-bookworm", deb_step("bookworm"), what="the package for Debian 12"),
-    Step("deb-trixie", deb_step("trixie"), after=("build-tree-trixie",), what="the package for Debian 13"),
+    Step("deb-bookworm", deb_step("bookworm"), what="the package for Debian 12, with the unit and command line tests"),
+    Step("deb-trixie", deb_step("trixie"), after=("build-tree-trixie",), what="the package for Debian 13, with the same tests"),
     Step("harness", harness_step, after=("tree-bookworm",), what="the machines leave nothing behind"),
     Step("machine-bookworm", machine_step("bookworm"), after=("tree-bookworm", "deb-bookworm"),
          what="the scenarios on Debian 12"),
     Step("machine-trixie", machine_step("trixie"), after=("tree-trixie", "deb-trixie"), what="the scenarios on Debian 13"),
-    Step("gcc", lambda log: build(log, "gcc"), what="builds with g++ without a warning"),
-    Step("unit", lambda log: meson_test(log, "gcc", "unit"), after=("gcc",), what="the unit tests"),
-    Step("cli", lambda log: meson_test(log, "gcc", "cli"), after=("gcc",), what="the tests of the command lines"),
-    Step("clang", clang_step, what="builds with clang++ without a warning, with sanitizers"),
+    Step("demo-bookworm", demo_step("bookworm"), after=("tree-bookworm", "deb-bookworm"), what="tests/demo on Debian 12"),
+    Step("demo-trixie", demo_step("trixie"), after=("tree-trixie", "deb-trixie"), what="tests/demo on Debian 13"),
+    Step("clang", sanitized_build_step, what="builds with clang++ without a warning, with sanitizers"),
     Step("sanitized", sanitized_step, after=("clang",), what="unit and command line tests under ASan and UBSan"),
     Step("fuzz", fuzz_step, after=("clang",), what="the fuzz targets, for a short time"),
     Step("tidy", tidy_step, after=("clang",), what="clang-tidy finds nothing"),
-    Step("trixie", trixie_step, after=("build-tree-trixie",), what="builds and passes the unit tests on Debian 13"),
     Step("lintian", lintian_step, after=("deb-bookworm", "deb-trixie"), what="lintian finds nothing in the packages"),
 ]
 NAMES = {step.name: step for step in STEPS}
@@ -254,7 +235,7 @@ def chosen():
         for before in NAMES[name].after:
             want(before)
 
-    other = {f"machine-{suite}" for suite in trees.SUITES if ARGUMENTS.suite not in (None, suite)}
+    other = {f"{part}-{suite}" for suite in trees.SUITES if ARGUMENTS.suite not in (None, suite) for part in ("machine", "demo")}
     for name in ARGUMENTS.steps or [name for name in NAMES if name not in other]:
         want(name)
     return [step for step in STEPS if step.name in wanted]

@@ -12,14 +12,25 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "machine")]
 import package  # noqa: E402
 import processes  # noqa: E402
 import trees  # noqa: E402
-from app import App  # noqa: E402
-from machine import Machine  # noqa: E402
+from app import App, equal  # noqa: E402
+from machine import BootFailed, Machine  # noqa: E402
 from progress import Progress  # noqa: E402
 from stream import Stream  # noqa: E402
 
 PAUSE = 0.005  # between two requests
 STEADY = 100  # so many answers are seen before and after a deploy
 LOG = trees.cache() / "logs" / "demo.log"
+
+
+# What goes wrong when a command or the machine does, and nothing in here.
+EXPECTED = (trees.CommandFailed, BootFailed, AssertionError)
+
+
+class DemoFailed(Exception):
+    def __str__(self):
+        name, error = self.args
+        tail = "\n".join(f"  | {line}" for line in LOG.read_text(errors="replace").splitlines()[-20:])
+        return f"{name}: failed\n{tail}\n{error}\nthe log: {LOG}"
 
 
 class Demo:
@@ -31,10 +42,9 @@ class Demo:
         self.progress.begin(name)
         try:
             result = function(*arguments)
-        except trees.CommandFailed as error:
+        except EXPECTED as error:
             self.progress.end(name)
-            tail = "\n".join(f"  | {line}" for line in LOG.read_text(errors="replace").splitlines()[-20:])
-            raise SystemExit(f"{name}: failed\n{tail}\n{error}\nthe log: {LOG}") from None
+            raise DemoFailed(name, error) from None
         seconds = self.progress.end(name)
         self.progress.say(f"{name} ... {seconds:.1f} s")
         return result
@@ -54,8 +64,9 @@ class Demo:
         system = machine.must(". /etc/os-release; echo $PRETTY_NAME, $(systemctl --version | head -n 1)").strip()
         say(f"\n{system}; requests to the service every {PAUSE * 1000:.0f} ms or so, all the while\n")
         with Stream(machine, app.port, PAUSE) as stream:
-            self.deploy(app, stream, "2", "healthy", "a good release")
-            self.deploy(app, stream, "3", "status 503", "a bad release: it answers 503")
+            self.deploy(app, stream, "2", "healthy", "a good release", code=0)
+            self.deploy(app, stream, "3", "status 503", "a bad release: it answers 503", code=3)
+            equal("the release that runs in the end", app.link(), "2")
         say("Where to look, on the machine where it happens:\n")
         for command in ("safe-deploy status demo", "release-mark --app demo --list",
                         "journalctl --unit=safe-deploy@demo.service --unit=safe-deploy-rollback@demo.service --output=cat"):
@@ -63,8 +74,8 @@ class Demo:
             told = machine.run(command)
             say("\n".join(f"  {line}" for line in (told.out + told.err).splitlines()[-14:]) + "\n")
 
-    def deploy(self, app, stream, release, behaviour, title):
-        """Deploys a release under the stream, and tells what was seen."""
+    def deploy(self, app, stream, release, behaviour, title, code):
+        """Deploys a release under the stream, and tells what was seen. Its exit code is to be `code`."""
         app.release(release, behaviour)
         before = len(stream.requests)
         stream.wait(lambda request: request is stream.requests[before + STEADY], since=before + STEADY)
@@ -77,6 +88,7 @@ class Demo:
         requests = [request for request in list(stream.requests) if request.asked >= stream.requests[before].asked]
         events = journal_events(app, cursor) + answer_events(requests)
         self.tell(title, release, begin, end, events, requests, finished)
+        equal(f"the exit code of the deploy of {title}", finished.code, code)
 
     def tell(self, title, release, begin, end, events, requests, finished):
         say = self.progress.say
@@ -157,7 +169,12 @@ def main():
     LOG.parent.mkdir(parents=True, exist_ok=True)
     progress = Progress()
     with processes.tidy(), open(LOG, "w", encoding="utf-8") as log:
-        Demo(progress).run(suite, log)
+        try:
+            Demo(progress).run(suite, log)
+        except DemoFailed as error:
+            raise SystemExit(str(error)) from None
+        except EXPECTED as error:
+            raise SystemExit(str(DemoFailed("the demonstration", error))) from None
     progress.close()
     LOG.unlink()
     print(f"Nothing is left of the machine. Kept for the next time: {trees.cache()}")

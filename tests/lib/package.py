@@ -50,19 +50,23 @@ def built_here(suite):
     return platform.freedesktop_os_release().get("VERSION_CODENAME") == suite
 
 
-def build(suite, log):
-    """The directory that holds the package for a Debian release, with its .changes."""
-    with trees.entry("package", f"{suite}-{source_digest()}") as (path, aside):
+def build(suite, log, tested=False):
+    """The directory that holds the package for a Debian release, with its .changes; `tested`: its tests have passed in the
+    build, and testlog.json has their results."""
+    with trees.entry("package", f"{suite}-{'tested-' if tested else ''}{source_digest()}") as (path, aside):
         if aside:
             source = aside / "source"
             copy_sources(source)
-            # The tests have steps of their own.
-            environment = {**os.environ, "DEB_BUILD_OPTIONS": f"nocheck parallel={os.cpu_count()}"}
+            options = f"parallel={os.cpu_count()}" + ("" if tested else " nocheck")
+            environment = {**os.environ, "DEB_BUILD_OPTIONS": options}
             command = ["sh", "-c", 'cd "$1" && exec dpkg-buildpackage --build=binary --no-sign', "build", source]
             if built_here(suite):
                 trees.run(command, log, env=environment)
             else:
                 trees.in_tree(trees.build(suite, log), command, log, binds=[aside], env=environment)
+            if tested:
+                (results,) = source.glob("obj-*/meson-logs/testlog.json")
+                shutil.copy(results, aside)
             shutil.rmtree(source)
     return path
 
@@ -74,7 +78,8 @@ def deb(suite, log):
     """The package itself; debugging symbols aside."""
     if suite in given:
         return given[suite]
-    packages = [each for each in build(suite, log).glob("*.deb") if "-dbgsym_" not in each.name]
+    tested = trees.cache() / "package" / f"{suite}-tested-{source_digest()}"
+    packages = [each for each in build(suite, log, tested.exists()).glob("*.deb") if "-dbgsym_" not in each.name]
     if len(packages) != 1:
         raise trees.CommandFailed(f"expected one package, found {packages}")
     return packages[0]
