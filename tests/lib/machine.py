@@ -3,11 +3,13 @@
 import io
 import itertools
 import os
+import queue
 import select
 import signal
 import socket
 import subprocess
 import tarfile
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +54,8 @@ class Machine:
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         self._notify.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self._notify.bind(f"\0{self.name}")
-        self._notify.settimeout(1)
+        self._ready = queue.Queue()
+        threading.Thread(target=self._read_notifications, daemon=True).start()
         # Not one of processes.start(): it tidies up when its standard input ends, which close() sees to.
         self._keeper = subprocess.Popen(
             [KEEPER, self.name, ":".join(map(str, self._tree)), f"@{self.name}"], start_new_session=True,
@@ -70,26 +73,35 @@ class Machine:
     def close(self):
         self._keeper.stdin.close()
         self._keeper.wait()
-        self._notify.close()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as end:
+            end.sendto(b"the end", f"\0{self.name}")
 
     def boot(self):
         """Boots, from the disk as it is."""
         self._keeper.stdin.write("boot\n")
         self._keeper.stdin.flush()
-        self._nspawn = self._ready()
+        self._nspawn = self._wait_until_ready()
         (self._leader,) = map(int, Path(f"/proc/{self._nspawn}/task/{self._nspawn}/children").read_text().split())
 
-    def _ready(self):
+    def _read_notifications(self):
+        """Reads them as long as there is a machine: systemd waits for room where nobody does."""
+        while True:
+            text, control, _, _ = self._notify.recvmsg(4096, 1024)
+            lines = text.split(b"\n")
+            if b"READY=1" in lines:
+                credentials = control[0][2]  # struct ucred, its pid translated to our namespace
+                self._ready.put(int.from_bytes(credentials[:4], "little"))
+            if lines == [b"the end"]:
+                return self._notify.close()
+
+    def _wait_until_ready(self):
         """Waits until the machine says that it has booted; the pid of the nspawn that says so for it."""
         deadline = time.monotonic() + BOOT_TIMEOUT
         while time.monotonic() < deadline and self._keeper.poll() is None and not processes.ending():
             try:
-                text, control, _, _ = self._notify.recvmsg(4096, 1024)
-            except TimeoutError:
+                return self._ready.get(timeout=0.2)
+            except queue.Empty:
                 continue
-            if b"READY=1" in text.split(b"\n"):
-                credentials = control[0][2]  # struct ucred, its pid translated to our namespace
-                return int.from_bytes(credentials[:4], "little")
         raise BootFailed("the machine did not boot")
 
     def crash(self):
