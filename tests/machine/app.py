@@ -61,7 +61,7 @@ class App:
                   "unit_section": unit, "service": service, "config": config, "attempts": attempts}
         self.machine.write({f"/etc/systemd/system/{self.unit}": UNIT.format(**values),
                             f"/etc/safe-deploy/{self.name}.conf": CONFIG.format(**values)})
-        self.machine.must(f"systemctl daemon-reload && systemctl --quiet enable {self.unit}")
+        self.machine.must(f"systemctl daemon-reload && systemctl --quiet enable '{self.unit}'")
 
     def configure(self, text):
         """A drop-in of the configuration."""
@@ -77,7 +77,7 @@ class App:
         """Installs the app and brings release `name` to run, guarded and known to be good: the usual start."""
         self.install(**options)
         self.release(name)
-        self.machine.must(f"ln -s releases/{name} {self.home}/current && systemctl start {self.unit}")
+        self.machine.must(f"ln -s releases/{name} {self.home}/current && systemctl start '{self.unit}'")
         self.machine.until(f"curl --silent --fail http://127.0.0.1:{self.port}/health")
         self.machine.must(f"safe-deploy enable {self.name}")
 

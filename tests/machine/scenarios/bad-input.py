@@ -1,6 +1,6 @@
 """Bad input: one clear line, the contract's exit code, and nothing is changed."""
 
-from app import equal, exits, true
+from app import equal, exits, says, true
 
 CONF = "/etc/safe-deploy/demo.conf"
 
@@ -19,6 +19,7 @@ CASES = [
     ("the link is a real directory", "rm /srv/demo/current && mkdir /srv/demo/current", ["demo"], 1, ["/srv/demo/current"]),
     ("the releases do not exist", "mv /srv/demo/releases /srv/demo/gone", ["demo"], 71, ["/srv/demo/releases", "No such file"]),
     ("a release with a newline", "", ["demo", "2\n3"], 2, ["2\\x0a3"]),
+    ("a drop-in that is a FIFO", f"mkdir {CONF}.d && mkfifo {CONF}.d/a.conf", ["demo"], 78, [f"{CONF}.d/a.conf"]),
     ("a release that is none", "", ["demo", "7"], 1, ["7"]),
 ]
 
@@ -44,6 +45,32 @@ def test(app):
         app.settle()
         equal(f"{what}: everything", app.snapshot(), before)
         app.machine.must("rm -rf /etc/safe-deploy /srv/demo/* && cp -a /var/kept/safe-deploy /etc && cp -a /var/kept/demo/. /srv/demo")
+    equal("everything", app.snapshot(), sound)
+
+    # What is left in /run by hand is refused by the unit, with its reason, and the current release is no excuse.
+    app.machine.must("rm -rf /srv/demo/releases/2")
+    for request in ("2\\n3", "/etc", "../releases/1"):
+        app.machine.must(f"mkdir -p /run/safe-deploy/demo && ln -sfn \"$(printf '{request}')\" /run/safe-deploy/demo/next")
+        before = app.snapshot()
+        exits(app.machine.run("systemctl start safe-deploy@demo.service"), 1)
+        app.settle()
+        equal(f"the request {request}: everything", app.snapshot(), before)
+        says(app.machine.run("journalctl -u safe-deploy@demo.service -n 20"), "is not a release's name")
+        app.machine.must("systemctl reset-failed")
+    app.machine.must("rm -rf /srv/demo/* && cp -a /var/kept/demo/. /srv/demo")
+
+    # The other commands, and the units themselves.
+    app.machine.must("rm /srv/demo/current && mkdir /srv/demo/current")
+    for command in ("enable", "status"):
+        finished = app.machine.run(["safe-deploy", command, "demo"])
+        exits(finished, 1, "/srv/demo/current: is a directory, not a symlink")
+    app.machine.must("rm -rf /srv/demo/* && cp -a /var/kept/demo/. /srv/demo && mv /srv/demo/releases /srv/demo/gone")
+    one_line("enable without releases", app.machine.run("safe-deploy enable demo"), 71, ["/srv/demo/releases", "No such file"])
+    exits(app.machine.run("systemctl start safe-deploy@demo.service"), 1)
+    app.settle()
+    app.machine.must("systemctl reset-failed; rm -rf /srv/demo/* && cp -a /var/kept/demo/. /srv/demo")
+    for name in ("a/b", "..", "a b", "a" * 200):
+        one_line(f"disable {name}", app.machine.run(["safe-deploy", "disable", name]), 2, [name[:40]])
     equal("everything", app.snapshot(), sound)
 
     # As somebody who may not read it: for root everything is readable.

@@ -1,6 +1,6 @@
 """The first deploy ever fails: there is nothing to go back to, so it ends stuck and a good release gets it out."""
 
-from app import exits
+from app import equal, exits
 
 
 def test(app):
@@ -12,6 +12,10 @@ def test(app):
 
     app.settle()
     app.is_stuck(bad=["1"])
+    app.is_at_rest()
+    equal("the link", app.link(), "1")
+    equal("the unit", app.property("ActiveState"), "failed")
+    equal("the HTTP answer", app.answer(), None)
     app.machine.must("systemctl reset-failed demo.service")
     app.release("2")
     exits(app.deploy(), 0)

@@ -12,3 +12,5 @@ def test(app):
     app.settle()
     equal("the link", app.link(), None)
     equal("the unit", app.property("ActiveState"), "inactive")
+    equal("the ledger", app.ledger(), None)
+    equal("the HTTP answer", app.answer(), None)

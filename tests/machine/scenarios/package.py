@@ -51,6 +51,13 @@ def test(machine, package):
     app.runs("2", good=["1", "2"])
     equal("files after removing and installing", files(machine) ^ app_files, set())
 
+    # Not while a deploy is under way.
+    app.release("3", "slow 2")
+    deploy = machine.start("safe-deploy deploy demo")
+    machine.until("systemctl is-active demo.service | grep -q activating")
+    exits(machine.run("apt-get remove --yes safe-deploy"), 100, "a deploy is under way", "safe-deploy@demo.service")
+    equal("the deploy's exit code", deploy.wait(30), 0)
+
     machine.must("apt-get purge --yes safe-deploy")
     machine.must("systemctl restart demo.service")
     left = files(machine) - bare

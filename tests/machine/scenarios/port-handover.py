@@ -3,7 +3,7 @@
 from app import SERVER, equal, exits, true
 
 # As a server with workers or hooks may be: what it forked outlives it, with the listening socket.
-LISTENS = 'with socket.create_server(("127.0.0.1", port), backlog=128) as listener:\n'
+LISTENS = 'with listen(where) as listener:\n'
 LEAVES_A_CHILD = LISTENS + """\
         ours, childs = socket.socketpair()
         if os.fork() == 0:

@@ -17,7 +17,9 @@ def test(app):
     equal("the link", app.link(), "1")
     equal("swaps and rollbacks", [event["event"] for event in app.history() if "intended" in event["event"]],
           ["swap-intended", "swap-intended", "rollback-intended"])
-    app.machine.must("systemctl is-active safe-deploy@demo safe-deploy-rollback@demo | grep -qv '^activ'")
+    app.is_at_rest()
+    equal("the unit", app.property("ActiveState"), "failed")
+    equal("the HTTP answer", app.answer(), None)
 
     # It takes a person, who says that the cause is gone and deploys a good release.
     app.release("3")
