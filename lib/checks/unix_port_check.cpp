@@ -87,8 +87,9 @@ Answer UnixPortCheck::ask_by_connecting(const Error& why) {
 const Holder& UnixPortCheck::find_owner(const UnixSocket& socket) {
   if (owner_of_ != socket.inode) {
     owner_ = owner(socket);
-    // Whose file descriptors it is among only root with CAP_SYS_PTRACE can see, and the tables do not tell the cgroup. Who
-    // listens is told to those who connect; this is the one case where it is worth a connection.
+    // Whose file descriptors it is among only root with CAP_SYS_PTRACE can see, and the tables do not tell
+    // the cgroup. Who listens is told to those who connect; this is the one case where it is worth a
+    // connection.
     if (owner_.pid == 0 && !owner_.unknown.empty() && socket.state == SocketState::listen)
       if (const auto pid = unix_listener(question_.target))
         if (auto listener = holder_of_process(*pid)) owner_ = *std::move(listener);

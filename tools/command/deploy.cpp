@@ -40,8 +40,8 @@ class Follower {
         report_(report),
         quiet_(quiet) {}
 
-  // Outcome::busy if one of the units is at work already. Returns the job's result of `unit`, or nothing if signal()
-  // ended the watching (the units go on).
+  // Outcome::busy if one of the units is at work already. Returns the job's result of `unit`, or nothing if
+  // signal() ended the watching (the units go on).
   Result<std::optional<std::string>> run(const std::string& unit,
                                          const std::function<Result<void>()>& before_start) {
     auto bus = Bus::open_system();
@@ -216,10 +216,9 @@ Ending judge(const Config& config, const State& before, const State& after, cons
 
 int tell(const Config& config, const Ending& ending, const State& after, const CommandLine& line) {
   if (line.has("json")) {
-    Json object{
-        {"app", config.app},        {"outcome", ending.outcome},        {"release", ending.release},
-        {"current", after.current}, {"phase", phase_name(after.phase)}, {"reason", ending.reason},
-        {"message", ending.sentence}};
+    Json object{{"app", config.app},         {"outcome", ending.outcome},        {"release", ending.release},
+                {"current", after.current},  {"phase", phase_name(after.phase)}, {"reason", ending.reason},
+                {"message", ending.sentence}};
     fmt::print("{}\n", to_text(object));
   } else if (ending.code != 0 || !line.has("quiet")) {
     fmt::print("{}: {}\n", config.app, ending.sentence);
@@ -231,7 +230,8 @@ int tell(const Config& config, const Ending& ending, const State& after, const C
 Result<void> needs_usual_directories(const CommandLine& line) {
   const Directories used = directories(line);
   const Directories usual = usual_directories();
-  for (const auto& [own, units] : {std::pair(&used.config, &usual.config), {&used.state, &usual.state}, {&used.run, &usual.run}})
+  for (const auto& [own, units] :
+       {std::pair(&used.config, &usual.config), {&used.state, &usual.state}, {&used.run, &usual.run}})
     if (*own != *units)
       return fail(Outcome::usage, *own, fmt::format("is not where the units look, which is {}", *units));
   return {};
@@ -256,8 +256,8 @@ Result<int> follow(const App& app, const std::string& unit, const CommandLine& l
   if (!after) return forward_error(after);
   Ending ending = judge(app.config, *before, *after, **result);
   if (unit == rollback_unit(app.config.app) && ending.code == rolled_back)
-    ending = {0, "rolled-back", fmt::format("rolled back to {}, which is healthy", after->current), after->current,
-              after->last.reason};
+    ending = {0, "rolled-back", fmt::format("rolled back to {}, which is healthy", after->current),
+              after->current, after->last.reason};
   if (unit == rollback_unit(app.config.app) && ending.outcome == "unchanged")
     ending = {static_cast<int>(Outcome::no), "refused",
               fmt::format("the rollback was refused, nothing was changed; see journalctl -u '{}'", unit)};
@@ -297,8 +297,9 @@ Result<int> deploy(const CommandLine& line, Reporter& report) {
   if (!would->changed && would->from == would->to) {
     auto state = Ledger::read(app->places.state_dir, app->config.app);
     if (state && state->phase == Phase::idle)
-      return tell(app->config, {0, "unchanged", fmt::format("{} is current already", would->release), would->release}, *state,
-                  line);
+      return tell(app->config,
+                  {0, "unchanged", fmt::format("{} is current already", would->release), would->release},
+                  *state, line);
   }
   const auto leave = [&]() -> Result<void> {
     if (!request.release) return {};

@@ -56,7 +56,7 @@ Standing look(const CommandLine& line, const std::string& name, Bus* bus, Report
     return standing;
   }
   for (const auto& [link, release] : {std::pair(app->config.link, &standing.current),
-                                   std::pair(previous_link(app->config), &standing.previous)}) {
+                                      std::pair(previous_link(app->config), &standing.previous)}) {
     auto named = releases->named_by(link);
     if (named)
       *release = *std::move(named);
