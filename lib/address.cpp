@@ -1,6 +1,8 @@
 #include "address.hpp"
 
 #include "fd.hpp"
+#include "name.hpp"
+#include "quantity.hpp"
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
@@ -201,6 +203,38 @@ Result<Address> parse_address(std::string_view text) {
   if (!index) return fail(Outcome::usage, std::string(text), "no such interface behind '%'");
   address.scope = *index;
   return address;
+}
+
+bool Network::contains(const Address& other) const {
+  const Address inside = other.unmapped();
+  if (inside.v6 != address.v6) return false;
+  for (unsigned bit = 0; bit < bits; bit += 8) {
+    const unsigned kept = std::min(bits - bit, 8U);
+    const auto mask = static_cast<std::uint8_t>(0xff00U >> kept);
+    if ((inside.bytes[bit / 8] & mask) != (address.bytes[bit / 8] & mask)) return false;
+  }
+  return true;
+}
+
+Result<Network> parse_network(std::string_view text) {
+  const std::size_t slash = text.find('/');
+  const std::string digits(text.substr(0, slash));
+  Network network;
+  network.address.v6 = digits.find(':') != std::string::npos;
+  // Not parse_address(): a link-local network has no interface.
+  if (digits.find('\0') != std::string::npos ||
+      inet_pton(network.address.v6 ? AF_INET6 : AF_INET, digits.c_str(), network.address.bytes.data()) != 1)
+    return fail(Outcome::usage, fmt::format("'{}'", printable(text, 80)),
+                "is no network (such as 10.0.0.0/8)");
+  const unsigned most = network.address.v6 ? 128 : 32;
+  network.bits = most;
+  if (slash == std::string_view::npos) return network;
+  const auto bits = parse_count(text.substr(slash + 1), 0, most);
+  if (!bits)
+    return fail(Outcome::usage, fmt::format("'{}'", printable(text, 80)),
+                fmt::format("is no network: behind the / is a number from 0 to {}", most));
+  network.bits = static_cast<unsigned>(*bits);
+  return network;
 }
 
 Result<std::vector<Address>> resolve(const std::string& host, Family family) {

@@ -76,6 +76,18 @@ struct SocketAddress {
 // no address in the usual four-part or RFC 4291 form, or if its zone is no interface of this machine.
 Result<Address> parse_address(std::string_view text);
 
+// The addresses whose first bits are the same.
+struct Network {
+  Address address;
+  unsigned bits = 0;
+
+  // An IPv4 address in an IPv6 one counts as what it is on the wire.
+  [[nodiscard]] bool contains(const Address& other) const;
+};
+
+// Reads "10.0.0.0/8", "2001:db8::/32", or an address, which stands for itself. Outcome::usage.
+Result<Network> parse_network(std::string_view text);
+
 // The addresses of a host name by the system's resolver, each once, in its order. Blocks for as long as the
 // resolver does, which no deadline can cut short: call it where being left behind does no harm. Outcome::no
 // with the resolver's words if there is none for now.

@@ -29,6 +29,8 @@ Result<JournalFollower> JournalFollower::open(const std::vector<JournalMatch>& a
   if (result >= 0) result = sd_journal_seek_tail(journal);
   // sd_journal_seek_tail(3): the position is behind the last entry only after one step back.
   if (result >= 0) result = sd_journal_previous(journal);
+  // No entry matches yet, so all that come are new ones. libsystemd 257 would stay behind them for ever.
+  if (result == 0) result = sd_journal_seek_head(journal);
   if (result < 0) return fail_errno("journal", "cannot follow", -result);
   return follower;
 }

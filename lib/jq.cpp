@@ -340,4 +340,24 @@ Result<void> JqFilters::check(std::string_view json) {
   return {};
 }
 
+std::vector<std::pair<std::string, double>> JqFilters::numbers(std::string_view json) {
+  const std::lock_guard lock(state_->mutex);
+  std::vector<std::pair<std::string, double>> found;
+  if (json.size() > INT_MAX) return found;
+  const JsonValue input(jv_parse_sized(json.data(), static_cast<int>(json.size())));
+  if (!input.valid()) return found;
+  for (const auto& filter : state_->filters) {
+    const auto paths = PathReader(filter).read();
+    if (!paths) continue;
+    for (const auto& path : *paths) {
+      JsonValue value(jv_getpath(input.give(), path.keys.give()));
+      const bool known =
+          std::any_of(found.begin(), found.end(), [&](const auto& each) { return each.first == path.text; });
+      if (value.kind() == JV_KIND_NUMBER && !known)
+        found.emplace_back(path.text, jv_number_value(value.take()));
+    }
+  }
+  return found;
+}
+
 } // namespace safe_deploy

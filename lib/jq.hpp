@@ -31,6 +31,10 @@ class JqFilters {
   // without end is not interrupted here: the policy gives such a check up.
   Result<void> check(std::string_view json);
 
+  // The numbers that the filters speak of, each once, as the path in the filter says it: {".activeStreams",
+  // 2}.
+  std::vector<std::pair<std::string, double>> numbers(std::string_view json);
+
  private:
   struct State;
   JqFilters() = default;

@@ -78,6 +78,8 @@ class Machine:
 
     def boot(self):
         """Boots, from the disk as it is."""
+        while not self._ready.empty():  # systemd 257 says it twice
+            self._ready.get()
         self._keeper.stdin.write("boot\n")
         self._keeper.stdin.flush()
         self._nspawn = self._wait_until_ready()

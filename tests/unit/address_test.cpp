@@ -74,3 +74,29 @@ TEST_CASE("a name that is not found says so and can be asked again") {
   CHECK(found.error().outcome() == Outcome::no);
   CHECK(found.error().text().find("no-such-host.invalid: cannot look up the name") == 0);
 }
+
+TEST_CASE("a network holds the addresses whose first bits are its own") {
+  const auto holds = [](const char* network, const char* address) {
+    INFO(network << " " << address);
+    return parse_network(network)->contains(*parse_address(address));
+  };
+  CHECK(holds("10.0.0.0/8", "10.255.0.1"));
+  CHECK_FALSE(holds("10.0.0.0/8", "11.0.0.1"));
+  CHECK(holds("192.0.2.129/25", "192.0.2.200")); // bits behind the network's are no matter
+  CHECK_FALSE(holds("192.0.2.129/25", "192.0.2.1"));
+  CHECK(holds("192.0.2.1", "192.0.2.1"));
+  CHECK_FALSE(holds("192.0.2.1", "192.0.2.2"));
+  CHECK(holds("0.0.0.0/0", "192.0.2.1"));
+  CHECK_FALSE(holds("0.0.0.0/0", "::1"));
+  CHECK_FALSE(holds("::/0", "192.0.2.1"));
+  CHECK(holds("::/0", "2001:db8::1"));
+  CHECK(holds("10.0.0.0/8", "::ffff:10.1.2.3"));
+  CHECK(holds("2001:db8::/33", "2001:db8:7fff::1"));
+  CHECK_FALSE(holds("2001:db8::/33", "2001:db8:8000::1"));
+  CHECK(holds("fe80::/10", "fe80::1%lo"));
+  for (const char* text : {"", "/8", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/8/8", "10.0.0/8",
+                           "::/129", "host/8"}) {
+    INFO(text);
+    CHECK_FALSE(parse_network(text));
+  }
+}

@@ -50,7 +50,7 @@ TEST_CASE("2xx is healthy unless something else is asked for") {
   CHECK(answer.verdict == Verdict::yes);
   CHECK(answer.reason == "ok");
   CHECK(answer.sentence == server.url() + ": 204");
-  REQUIRE(answer.figures.size() == 3);
+  REQUIRE(answer.figures.size() >= 3);
   CHECK(answer.figures[0].name == "latency");
   CHECK(answer.figures[0].value > 0);
 }

@@ -118,3 +118,12 @@ TEST_CASE("who waits for something else is told at once that a filter does not c
   lock.unlock();
   CHECK_FALSE(jq->compiled());
 }
+
+TEST_CASE("the numbers that filters speak of are found by their paths") {
+  const auto filters = JqFilters::start(
+      {".streams == 0", ".app.requests < 5 and .streams == 0", ".name == \"x\"", "length > 1"}, {});
+  const auto numbers = filters->numbers(R"({"streams": 2, "app": {"requests": 1.5}, "name": "x"})");
+  CHECK(numbers == std::vector<std::pair<std::string, double>>{{".streams", 2}, {".app.requests", 1.5}});
+  CHECK(filters->numbers("no JSON").empty());
+  CHECK(filters->numbers("[]").empty());
+}
