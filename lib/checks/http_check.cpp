@@ -95,7 +95,8 @@ Answer HttpCheck::judge(const HttpResponse& response) {
                     {"status", static_cast<double>(response.status), ""},
                     {"size", static_cast<double>(response.body.size()), "B"}};
   if (expect_.json && !response.body_cut)
-    for (auto& [path, value] : expect_.json->numbers(response.body)) answer.figures.push_back({path, value, ""});
+    for (auto& [path, value] : expect_.json->numbers(response.body))
+      answer.figures.push_back({path, value, ""});
   return answer;
 }
 

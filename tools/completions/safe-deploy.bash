@@ -1,0 +1,88 @@
+# shellcheck shell=bash
+# Completion for the tools of safe-deploy. What there is to complete is asked of the tools themselves (--help): it cannot
+# disagree with them.
+
+_safe_deploy_options() { # TOOL: the options, one a line
+  "$1" --help 2> /dev/null | sed -nE 's/^  (-., |    )(--[a-z0-9-]+).*/\2/p'
+}
+
+_safe_deploy_argument() { # TOOL OPTION: what the option takes, such as FILE; nothing if it takes nothing
+  local line
+  while IFS= read -r line; do
+    [[ $line =~ ^\ \ ((-.),\ |\ \ \ \ )(--[a-z0-9-]+)\ ([A-Z]+)\ \  ]] || continue
+    if [[ ${BASH_REMATCH[2]} == "$2" || ${BASH_REMATCH[3]} == "$2" ]]; then
+      echo "${BASH_REMATCH[4]}"
+      return
+    fi
+  done < <("$1" --help 2> /dev/null)
+}
+
+_safe_deploy_apps() {
+  local file
+  for file in "${SAFE_DEPLOY_CONFIG_DIR:-/etc/safe-deploy}"/*.conf; do
+    [[ -e $file ]] && basename "$file" .conf
+  done
+}
+
+_safe_deploy_releases() { # APP
+  release-mark --app "$1" --list 2> /dev/null | sed -nE '2,$s/ .*//p'
+}
+
+_safe_deploy_units() {
+  systemctl list-unit-files --no-legend --plain --type=service 2> /dev/null | cut -d ' ' -f 1
+}
+
+# What stands behind the word, in the words of --help: NAME, FILE, RELEASE ...
+_safe_deploy_values() { # KIND TOOL
+  local app='' i
+  case $1 in
+    NAME | APP) _safe_deploy_apps ;;
+    UNIT) _safe_deploy_units ;;
+    COMMAND) "$2" --help | sed -nE '/^Commands:/,/^Commands that/s/^  ([a-z-]+) .*/\1/p' ;;
+    VERDICT) printf '%s\n' good bad clear ;;
+    WHAT) printf '%s\n' idle prepared swapped probation rolling-back stuck good bad outdated rollback-due ;;
+    PHASE) printf '%s\n' preflight health watch monitor ;;
+    CHECK | RELEASE)
+      for ((i = 1; i < ${#COMP_WORDS[@]}; i++)); do
+        [[ ${COMP_WORDS[i - 1]} != --app ]] || app=${COMP_WORDS[i]}
+      done
+      [[ $2 != *safe-deploy ]] || app=${COMP_WORDS[2]-}
+      [[ -n $app ]] || return
+      if [[ $1 == CHECK ]]; then
+        preflight --app "$app" --list 2> /dev/null | cut -d ' ' -f 1
+      else
+        _safe_deploy_releases "$app"
+      fi
+      ;;
+  esac
+}
+
+_safe_deploy() {
+  local tool=$1 word=$2 before=$3 kind=
+  [[ $before != -* ]] || kind=$(_safe_deploy_argument "$tool" "$before")
+  if [[ -z $kind && $word == -* ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$(_safe_deploy_options "$tool")" -- "$word")
+    return
+  fi
+  if [[ -z $kind ]]; then
+    case ${tool##*/}:$COMP_CWORD in
+      safe-deploy:1) kind=COMMAND ;;
+      safe-deploy:2) kind=APP ;;
+      safe-deploy:*) kind=RELEASE ;;
+      release-mark:*)
+        case $before in good | bad | clear) kind=RELEASE ;; *) kind=VERDICT ;; esac
+        ;;
+      atomic-link:*) [[ " ${COMP_WORDS[*]} " == *' --app '* ]] && kind=RELEASE || kind=PATH ;;
+      rollback-link:*) kind=PATH ;;
+    esac
+  fi
+  case $kind in
+    FILE | PATH | DIR)
+      mapfile -t COMPREPLY < <(compgen -f -- "$word")
+      compopt -o filenames 2> /dev/null
+      ;;
+    ?*) mapfile -t COMPREPLY < <(compgen -W "$(_safe_deploy_values "$kind" "$tool")" -- "$word") ;;
+  esac
+}
+
+complete -F _safe_deploy port-wait drain-wait health-wait preflight atomic-link rollback-link release-mark safe-deploy
