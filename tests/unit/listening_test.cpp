@@ -134,7 +134,7 @@ TEST_CASE("a listener that is not the unit's is a final no") {
   CHECK(answer.verdict == Verdict::no);
   CHECK(answer.final);
   CHECK(answer.reason == "other-unit");
-  CHECK(answer.sentence.find("port " + bare(listener) + " is held by listening_test (pid " +
+  CHECK(answer.sentence.find("port " + bare(listener) + " is held by unit-tests (pid " +
                              std::to_string(getpid())) == 0);
   CHECK(answer.sentence.find(", not by no-such.service") != std::string::npos);
   CHECK_FALSE(ask(std::to_string(unused_port()), {.unit = "no-such.service"}).final);
@@ -154,9 +154,8 @@ TEST_CASE("the unit whose cgroup has the socket listens") {
   const Answer other = ask(target, {.unit = unit_name("b")});
   CHECK(other.reason == "other-unit");
   CHECK(other.final);
-  CHECK(other.sentence == "port " + target + " is held by listening_test (pid " +
-                              std::to_string(server.pid()) + ", uid 0, " + unit_name() + "), not by " +
-                              unit_name("b"));
+  CHECK(other.sentence == "port " + target + " is held by unit-tests (pid " + std::to_string(server.pid()) +
+                              ", uid 0, " + unit_name() + "), not by " + unit_name("b"));
 }
 
 TEST_CASE("all who share a port must be the unit's") {

@@ -147,7 +147,7 @@ TEST_CASE("whoever holds the port is named") {
   const auto check = make(local(port_of(listener)));
   const Answer answer = check->ask(Deadline::never());
   CHECK(answer.reason == "held");
-  CHECK(answer.sentence == local(port_of(listener)) + " is held by port_free_test (pid " +
+  CHECK(answer.sentence == local(port_of(listener)) + " is held by unit-tests (pid " +
                                std::to_string(getpid()) + ", uid " + std::to_string(geteuid()) + ")");
   REQUIRE(check->holder());
   CHECK(check->holder()->state == "LISTEN");
@@ -156,14 +156,14 @@ TEST_CASE("whoever holds the port is named") {
 
 TEST_CASE("a listener elsewhere is named for a bare port") {
   const Fd other = listen_socket(*parse_address("127.0.0.2"));
-  CHECK(ask(bare(port_of(other))).sentence.find(" is held by port_free_test (pid ") != std::string::npos);
+  CHECK(ask(bare(port_of(other))).sentence.find(" is held by unit-tests (pid ") != std::string::npos);
 }
 
 TEST_CASE("a connection in the way is told with its state") {
   const Left left = connected(false, true);
   const std::string sentence = ask(local(left.port)).sentence;
   INFO(sentence);
-  CHECK(sentence.find("port_free_test (pid ") != std::string::npos);
+  CHECK(sentence.find("unit-tests (pid ") != std::string::npos);
   CHECK(sentence.find(", ESTABLISHED with " + local(port_of(left.keep[0]))) != std::string::npos);
 }
 
@@ -221,7 +221,7 @@ TEST_CASE("UDP ports are free when nobody is bound to them, whatever their optio
     const auto check = make("udp:" + bare(port));
     const Answer answer = check->ask(Deadline::never());
     CHECK(answer.reason == "held");
-    CHECK(answer.sentence.find("UDP port " + bare(port) + " is held by port_free_test (pid ") == 0);
+    CHECK(answer.sentence.find("UDP port " + bare(port) + " is held by unit-tests (pid ") == 0);
     CHECK(is_free(bare(port)));
     socket.reset();
     REQUIRE(is_readable(check->wake_fd(), 2000));
@@ -297,7 +297,7 @@ TEST_CASE("a unix socket is free when nobody is bound to it, strictly when the f
   REQUIRE(bind(socket.get(), name.get(), name.length) == 0);
   const Answer answer = ask(target);
   CHECK(answer.reason == "held");
-  CHECK(answer.sentence.find(target + " is held by port_free_test (pid ") == 0);
+  CHECK(answer.sentence.find(target + " is held by unit-tests (pid ") == 0);
   socket.reset();
   CHECK(is_free(target));
   CHECK(ask(target, {.strict = true}).sentence == target + " is in the way, though nobody is bound to it");

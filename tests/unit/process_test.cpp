@@ -160,7 +160,7 @@ TEST_CASE("whoever listens is found") {
   CHECK(holder.pid == getpid());
   CHECK(holder.uid == geteuid());
   CHECK(holder.others == 0);
-  CHECK(holder.command == "process_test");
+  CHECK(holder.command == "unit-tests");
   CHECK(holder.unknown.empty());
 }
 
@@ -169,7 +169,7 @@ TEST_CASE("a command's name cannot do harm in a message") {
   const HeldSocket socket = held(Address::v4_loopback(), port_of(listener));
   REQUIRE(prctl(PR_SET_NAME, "a\n\x1b[31mb") == 0);
   const Holder holder = find_holder(socket);
-  REQUIRE(prctl(PR_SET_NAME, "process_test") == 0);
+  REQUIRE(prctl(PR_SET_NAME, "unit-tests") == 0);
   CHECK(holder.command == "a\\x0a\\x1b[31mb");
 }
 
