@@ -201,8 +201,7 @@ TEST_CASE("the cgroup of the socket names unit and process") {
   CHECK(holder.unit == unit_name());
   CHECK(holder.pid == server.pid());
   CHECK(holder.cgroup == "/" + unit_name());
-  CHECK(holder.text() ==
-        "process_test (pid " + std::to_string(server.pid()) + ", uid 0, " + unit_name() + ")");
+  CHECK(holder.text() == "unit-tests (pid " + std::to_string(server.pid()) + ", uid 0, " + unit_name() + ")");
 }
 
 TEST_CASE("without privilege the unit is known and the process guessed only if there is one") {
