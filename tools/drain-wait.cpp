@@ -210,7 +210,7 @@ std::string left_over(const DrainCheck& drain) {
     if (++count <= most)
       text += fmt::format("{}{} ({}, for {} at least)", text.empty() ? ": " : ", ",
                           ends_text(connection.socket.peer), state_name(connection.socket.state),
-                          format_duration(std::chrono::round<std::chrono::seconds>(now - connection.seen)));
+                          format_duration(std::chrono::duration_cast<Duration>(now - connection.seen)));
   if (count > most) text += fmt::format(" and {} more", count - most);
   return text;
 }

@@ -152,7 +152,8 @@ std::vector<OpenConnection> DrainCheck::connections() const {
 }
 
 std::string DrainCheck::limitation() const {
-  return limitation_.empty() ? sockets_->limitation() : limitation_;
+  if (limitation_.empty() || sockets_->limitation().empty()) return limitation_ + sockets_->limitation();
+  return fmt::format("{}; {}", limitation_, sockets_->limitation());
 }
 
 } // namespace safe_deploy

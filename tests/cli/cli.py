@@ -5,7 +5,9 @@ TOOLS in the environment is the directory of the built tools.
 
 import ctypes
 import os
+import platform
 import shutil
+import socket
 import subprocess
 import tempfile
 import unittest
@@ -56,6 +58,37 @@ def examples(tool):
     page = (Path(os.environ["MAN"]) / f"{tool}.1").read_text()
     section = page.split("\n.Sh EXAMPLES\n")[1].split("\n.Sh ")[0]
     return [line[len(".Dl $ "):].replace(r"\(dq", '"') for line in section.splitlines() if line.startswith(".Dl $ ")]
+
+
+def without_netlink(command):
+    """Runs it where socket(AF_NETLINK, ...) fails, as under RestrictAddressFamilies=."""
+    numbers = {"x86_64": 41, "aarch64": 198}
+    if platform.machine() not in numbers:
+        raise unittest.SkipTest("number of socket(2) not known")
+
+    class Instruction(ctypes.Structure):
+        _fields_ = [("code", ctypes.c_uint16), ("jt", ctypes.c_uint8), ("jf", ctypes.c_uint8), ("k", ctypes.c_uint32)]
+
+    class Program(ctypes.Structure):
+        _fields_ = [("length", ctypes.c_uint16), ("filter", ctypes.POINTER(Instruction))]
+
+    code = (Instruction * 6)(
+        Instruction(0x20, 0, 0, 0),  # the number of the system call
+        Instruction(0x15, 0, 3, numbers[platform.machine()]),
+        Instruction(0x20, 0, 0, 16),  # its first argument
+        Instruction(0x15, 0, 1, socket.AF_NETLINK),
+        Instruction(0x06, 0, 0, 0x00050000 | 97),  # EAFNOSUPPORT
+        Instruction(0x06, 0, 0, 0x7FFF0000),
+    )
+    program = Program(6, code)
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def forbid():
+        libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
+        if libc.prctl(22, 2, ctypes.byref(program), 0, 0) != 0:  # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
+            os._exit(99)
+
+    return subprocess.run(command, capture_output=True, text=True, preexec_fn=forbid, timeout=20, check=False)
 
 
 class CliTest(unittest.TestCase):

@@ -5,10 +5,11 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 import unittest
 
-from cli import TOOLS, AppTest, CliTest, examples, run
+from cli import TOOLS, AppTest, CliTest, examples, run, without_netlink
 from web import Web, json_answer
 
 SLACK = 0.5  # for a machine that is busy with other tests
@@ -176,6 +177,32 @@ class Draining(CliTest):
             server.connect()
             # The client's own side has another local port.
             self.check(drain_wait(server.pairs[0][0].getsockname()[1] ^ 1), 0)
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root")
+    def test_another_network_is_not_looked_into(self):
+        talk = """
+import socket, sys
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+client = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+accepted = server.accept()[0]
+print("up", flush=True)
+client.recv(1)"""
+        with Server() as server:
+            script = f"ip link set lo up; exec {sys.executable} -c '{talk}' {server.port}"
+            with subprocess.Popen(["unshare", "-n", "sh", "-ec", script], stdout=subprocess.PIPE, text=True) as other:
+                self.assertEqual(other.stdout.readline(), "up\n")
+                self.check(drain_wait(server.port), 0, f"port {server.port}: no connections")
+                other.terminate()
+
+    def test_without_netlink_the_tables_are_read_from_proc(self):
+        with Server() as server:
+            server.connect()
+            done = without_netlink([TOOLS / "drain-wait", "-v", "-t", "300ms", str(server.port)])
+            self.assertEqual(done.returncode, 124, done)
+            self.assertIn("1 connection: 127.0.0.1:", done.stderr)
+            self.assertIn("/proc/net", done.stderr)
+            server.end()
+            self.assertEqual(without_netlink([TOOLS / "drain-wait", str(server.port)]).returncode, 0)
 
     def test_json(self):
         with Server() as server:
