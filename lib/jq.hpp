@@ -13,7 +13,8 @@ namespace safe_deploy {
 
 // jq filters that are compiled once, all together, and must each give true for a JSON text. libjq takes some
 // 25 ms to start (it compiles its own builtins each time), so that happens on a thread of its own, beside the
-// waiting.
+// waiting; and not at all for filters that only compare (`.status == "healthy"`), as long as they are
+// content.
 class JqFilters {
  public:
   using Variables = std::vector<std::pair<std::string, std::string>>; // name without $, value: a string

@@ -2,6 +2,7 @@
 
 #include "catch.hpp"
 
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <optional>
@@ -126,4 +127,66 @@ TEST_CASE("the numbers that filters speak of are found by their paths") {
   CHECK(numbers == std::vector<std::pair<std::string, double>>{{".streams", 2}, {".app.requests", 1.5}});
   CHECK(filters->numbers("no JSON").empty());
   CHECK(filters->numbers("[]").empty());
+}
+
+TEST_CASE("filters that only compare are decided as jq decides them") {
+  const std::string json =
+      R"({"s":"healthy","n":2,"f":1.5,"t":true,"z":null,"o":{"a":[1,{"b":"x"}]},"e":"","big":12345678901234567890})";
+  // The same twice: plain, and with something that is not, so that libjq is asked.
+  for (const char* filter : {R"(.s == "healthy")",
+                             R"(.s != "healthy")",
+                             ".n == 2",
+                             ".n == 2.0",
+                             ".n < 3",
+                             ".n <= 2",
+                             ".n > 1.9",
+                             ".n >= 3",
+                             ".n < .f",
+                             ".f == 1.5 and .n > .f",
+                             ".t == true",
+                             ".t == 1",
+                             ".z == null",
+                             ".missing == null",
+                             ".missing.deeper == null",
+                             ".o.a[1].b == \"x\"",
+                             ".o[\"a\"][0] == 1",
+                             ".o.a[7] == null",
+                             ".s < .n",
+                             ".n < .s",
+                             ".o == .o",
+                             ".z < .t",
+                             ".e == \"\"",
+                             "\"a\" < \"b\"",
+                             "1 == 1",
+                             "$v == \"1\"",
+                             ".s == $v",
+                             ".s.t == 1",
+                             ".n[0] == 1",
+                             ".s == \"healthy\" and .n == 3",
+                             ".big == 12345678901234567890",
+                             ".s==\"healthy\"and .n==2",
+                             ".o.a[-1].b == \"x\"",
+                             ".n == 2 or .n == 3",
+                             "(.n == 2)",
+                             ".n",
+                             ".t",
+                             ".n == 1e0",
+                             ".a?.b == null"}) {
+    INFO(filter);
+    const JqFilters::Variables variables{{"v", "1"}};
+    const bool plain = JqFilters::start({filter}, variables)->check(json).has_value();
+    const bool asked =
+        JqFilters::start({std::string("(") + filter + ")"}, variables)->check(json).has_value();
+    CHECK(plain == asked);
+  }
+}
+
+TEST_CASE("filters that only compare cost no start of libjq while they are content") {
+  const auto start = std::chrono::steady_clock::now();
+  for (int i = 0; i < 20; ++i)
+    REQUIRE(JqFilters::start({".status == \"healthy\""}, {})->check(R"({"status":"healthy"})"));
+  const auto plain = std::chrono::steady_clock::now() - start;
+  const auto again = std::chrono::steady_clock::now();
+  REQUIRE(JqFilters::start({"(.status == \"healthy\")"}, {})->check(R"({"status":"healthy"})"));
+  CHECK(plain < std::chrono::steady_clock::now() - again); // twenty against one
 }

@@ -78,7 +78,7 @@ class Follower {
             });
         !listening)
       return forward_error(listening);
-    drain_timer_ = loop->add_timer([this] { loop_->stop(); });
+    drain_timer_ = loop->add_timer([this] { drain(); });
     tick_timer_ = loop->add_timer([this] { tick(); });
     loop->arm(tick_timer_, Clock::now());
     auto job = bus->queue_job("StartUnit", unit);
@@ -137,11 +137,18 @@ class Follower {
     }
     if (!result_) return;
     over_ = true;
-    // What the units logged last may still be on its way into the journal.
-    if (journal_ == nullptr || all_told())
+    drain_until_ = Clock::now() + std::chrono::milliseconds(500);
+    drain();
+  }
+
+  // What the units logged last may still be on its way into the journal, which tells its readers of new
+  // entries up to 250 ms late (journald's POST_CHANGE_TIMER_INTERVAL_USEC): so it is looked for.
+  void drain() {
+    if (journal_ != nullptr) read_journal();
+    if (journal_ == nullptr || all_told() || Clock::now() >= drain_until_)
       loop_->stop();
     else
-      loop_->arm(drain_timer_, Clock::now() + std::chrono::milliseconds(500));
+      loop_->arm(drain_timer_, Clock::now() + std::chrono::milliseconds(4));
   }
 
   [[nodiscard]] bool all_told() const {
@@ -150,6 +157,7 @@ class Follower {
   }
 
   void tick() {
+    if (journal_ != nullptr) read_journal();
     report_.live(fmt::format("[{}] {}: {}", format_duration(elapsed()), config_.app,
                              last_line_.empty() ? "starting" : last_line_));
     loop_->arm(tick_timer_, Clock::now() + std::chrono::milliseconds(100));
@@ -168,6 +176,7 @@ class Follower {
   EventLoop* loop_ = nullptr;
   JournalFollower* journal_ = nullptr;
   std::size_t drain_timer_ = 0;
+  Clock::time_point drain_until_ = {};
   std::size_t tick_timer_ = 0;
   std::optional<std::string> result_ = {};
   std::set<std::string> ended_ = {}; // whose job has ended
