@@ -213,7 +213,7 @@ def parse():
         + "\n  machine            machine-bookworm and machine-trixie; names of scenarios may follow")
     parser.add_argument("parts", nargs="*", metavar="PART|SCENARIO", help="what to run (default: everything)")
     parser.add_argument("--suite", choices=trees.SUITES, help="machine tests on this Debian only")
-    parser.add_argument("--fuzz-time", type=int, default=15, metavar="SECONDS", help="for each fuzz target (default 15)")
+    parser.add_argument("--fuzz-time", type=int, default=60, metavar="SECONDS", help="for each fuzz target (default 60)")
     arguments = parser.parse_args()
     scenarios = {file.stem for file in (ROOT / "tests/machine/scenarios").glob("*.py")}
     unknown = [part for part in arguments.parts if part not in {*NAMES, "machine", *scenarios}]
