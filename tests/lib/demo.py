@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -19,7 +20,7 @@ from stream import Stream  # noqa: E402
 
 PAUSE = 0.005  # between two requests
 STEADY = 100  # so many answers are seen before and after a deploy
-LOG = trees.cache() / "logs" / "demo.log"
+LOG = trees.cache() / "logs" / f"demo-{os.getpid()}.log"  # two may run side by side
 
 
 # What goes wrong when a command or the machine does, and nothing in here.
