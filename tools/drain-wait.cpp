@@ -7,6 +7,7 @@
 #include "options.hpp"
 #include "policy.hpp"
 #include "quantity.hpp"
+#include "wait_options.hpp"
 
 #include <fmt/format.h>
 
@@ -59,10 +60,7 @@ struct Request {
 };
 
 Result<void> check_options(const CommandLine& line) {
-  if (line.has("json") && !line.command.empty())
-    return fail(Outcome::usage, "--json", "does not go with a command, whose output it would mix with");
-  if (line.has("app") && !line.arguments.empty())
-    return fail(Outcome::usage, line.arguments[0], "no TARGET is needed with --app");
+  if (auto checked = check_wait_arguments(line); !checked) return checked;
   if (!line.has("app") && line.arguments.empty())
     return fail(Outcome::usage, "", "TARGET or --app is needed");
   if (line.has("http")) return {};
@@ -70,19 +68,6 @@ Result<void> check_options(const CommandLine& line) {
   for (const Option& option : http_options)
     if (line.has(option.long_name))
       return fail(Outcome::usage, fmt::format("--{}", option.long_name), "goes with --http only");
-  return {};
-}
-
-Result<void> read_durations(const CommandLine& line, Request& request) {
-  for (const auto& [option, to] : {std::pair("timeout", &request.timeout), {"interval", &request.interval}}) {
-    if (!line.has(option)) continue;
-    auto value = parse_duration(line.value(option));
-    if (!value) return forward_error(value);
-    *to = *value;
-  }
-  if (request.interval <= Duration::zero() || request.interval == without_limit)
-    return fail(Outcome::usage, line.value("interval"),
-                "the interval must be longer than nothing, and have an end");
   return {};
 }
 
@@ -126,7 +111,8 @@ Result<Request> read_request(const CommandLine& line, Reporter& report,
                              const std::shared_ptr<LateError>& late_error) {
   if (auto checked = check_options(line); !checked) return forward_error(checked);
   Request request;
-  if (auto read = read_durations(line, request); !read) return forward_error(read);
+  if (auto read = read_wait_durations(line, request.timeout, request.interval); !read)
+    return forward_error(read);
   if (line.has("max")) {
     auto most = parse_count(line.value("max"), 0, 1'000'000'000);
     if (!most) return forward_error(most);

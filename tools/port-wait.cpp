@@ -7,6 +7,7 @@
 #include "process.hpp"
 #include "quantity.hpp"
 #include "unit_watch.hpp"
+#include "wait_options.hpp"
 
 #include <fmt/format.h>
 
@@ -74,10 +75,7 @@ Result<void> check_options(const CommandLine& line) {
   };
   for (const auto& [one, other] : excluded)
     if (auto refused = refuse_together(line, one, other); !refused) return refused;
-  if (line.has("json") && !line.command.empty())
-    return fail(Outcome::usage, "--json", "does not go with a command, whose output it would mix with");
-  if (line.has("app") && !line.arguments.empty())
-    return fail(Outcome::usage, line.arguments[0], "no TARGET is needed with --app");
+  if (auto checked = check_wait_arguments(line); !checked) return checked;
   if (!line.has("app") && line.arguments.empty()) return fail(Outcome::usage, "", "TARGET is needed");
   return {};
 }
@@ -104,19 +102,6 @@ Result<pid_t> read_pid(const CommandLine& line, bool free) {
   auto pid = parse_count(text, 0, most);
   if (!pid) return forward_error(pid);
   return static_cast<pid_t>(*pid);
-}
-
-Result<void> read_durations(const CommandLine& line, Request& request) {
-  for (const auto& [option, to] : {std::pair("timeout", &request.timeout), {"interval", &request.interval}}) {
-    if (!line.has(option)) continue;
-    auto value = parse_duration(line.value(option));
-    if (!value) return forward_error(value);
-    *to = *value;
-  }
-  if (request.interval <= Duration::zero() || request.interval == without_limit)
-    return fail(Outcome::usage, line.value("interval"),
-                "the interval must be longer than nothing, and have an end");
-  return {};
 }
 
 PortQuestion common_question(const CommandLine& line) {
@@ -160,7 +145,8 @@ Result<Request> read_request(const CommandLine& line, Reporter& report) {
     request = std::move(*of_app);
   }
   const PortQuestion common = common_question(line);
-  if (auto read = read_durations(line, request); !read) return forward_error(read);
+  if (auto read = read_wait_durations(line, request.timeout, request.interval); !read)
+    return forward_error(read);
   auto pid = read_pid(line, common.free);
   if (!pid) return forward_error(pid);
   request.pid = *pid;
