@@ -104,11 +104,57 @@ void read_exec(sd_bus_message* message, std::string& to) {
 }
 
 // a(sb): path, and whether it may be missing.
-void read_files(sd_bus_message* message, std::vector<std::string>& to) {
+void read_files(sd_bus_message* message, std::vector<EnvironmentFile>& to) {
   if (sd_bus_message_enter_container(message, 'a', "(sb)") < 0) return;
   const char* path = nullptr;
   int optional = 0;
-  while (sd_bus_message_read(message, "(sb)", &path, &optional) > 0) to.emplace_back(path);
+  while (sd_bus_message_read(message, "(sb)", &path, &optional) > 0) to.push_back({path, optional != 0});
+  (void)sd_bus_message_exit_container(message);
+}
+
+// What sd_bus_get_property_strv(3) gives is to be freed.
+std::vector<std::string> take_texts(char** raw) {
+  std::vector<std::string> texts;
+  for (char** text = raw; text != nullptr && *text != nullptr; ++text) {
+    texts.emplace_back(*text);
+    free(*text);
+  }
+  free(raw);
+  return texts;
+}
+
+// as
+void read_texts(sd_bus_message* message, std::vector<std::string>& to) {
+  if (sd_bus_message_enter_container(message, 'a', "s") < 0) return;
+  const char* text = nullptr;
+  while (sd_bus_message_read(message, "s", &text) > 0) to.emplace_back(text);
+  (void)sd_bus_message_exit_container(message);
+}
+
+// a(ss): name and source.
+void read_loaded_credentials(sd_bus_message* message, UnitState& unit) {
+  if (sd_bus_message_enter_container(message, 'a', "(ss)") < 0) return;
+  const char* name = nullptr;
+  const char* path = nullptr;
+  while (sd_bus_message_read(message, "(ss)", &name, &path) > 0) {
+    unit.credentials.emplace_back(name);
+    unit.loaded_credentials.push_back({name, path});
+  }
+  (void)sd_bus_message_exit_container(message);
+}
+
+// a(say): name and content, which is a secret.
+void read_set_credentials(sd_bus_message* message, UnitState& unit) {
+  if (sd_bus_message_enter_container(message, 'a', "(say)") < 0) return;
+  const char* name = nullptr;
+  while (sd_bus_message_enter_container(message, 'r', "say") > 0) {
+    if (sd_bus_message_read(message, "s", &name) >= 0) {
+      unit.credentials.emplace_back(name);
+      unit.set_credentials.emplace_back(name);
+    }
+    (void)sd_bus_message_skip(message, "ay");
+    (void)sd_bus_message_exit_container(message);
+  }
   (void)sd_bus_message_exit_container(message);
 }
 
@@ -125,8 +171,18 @@ const std::map<std::string_view, ReadProperty>& property_readers() {
       {"ControlGroup", [](M m, UnitState& u) { read_text(m, u.control_group); }},
       {"Type", [](M m, UnitState& u) { read_text(m, u.type); }},
       {"ExecStart", [](M m, UnitState& u) { read_exec(m, u.exec_start); }},
+      {"ExecStartPre", [](M m, UnitState& u) { read_exec(m, u.exec_start_pre); }},
+      {"ExecStartPost", [](M m, UnitState& u) { read_exec(m, u.exec_start_post); }},
       {"WorkingDirectory", [](M m, UnitState& u) { read_text(m, u.working_directory); }},
+      {"Environment", [](M m, UnitState& u) { read_texts(m, u.environment); }},
+      {"UnsetEnvironment", [](M m, UnitState& u) { read_texts(m, u.unset_environment); }},
       {"EnvironmentFiles", [](M m, UnitState& u) { read_files(m, u.environment_files); }},
+      {"PassEnvironment", [](M m, UnitState& u) { read_texts(m, u.pass_environment); }},
+      {"LoadCredential", read_loaded_credentials},
+      {"LoadCredentialEncrypted", read_loaded_credentials},
+      {"SetCredential", read_set_credentials},
+      {"SetCredentialEncrypted", read_set_credentials},
+      {"ImportCredential", [](M m, UnitState& u) { read_texts(m, u.import_credentials); }},
       {"InvocationID", [](M m, UnitState& u) { read_invocation(m, u.invocation_id); }},
       {"MainPID", [](M m, UnitState& u) { read_number<pid_t, std::uint32_t>(m, 'u', u.main_pid); }},
       {"ControlPID", [](M m, UnitState& u) { read_number<pid_t, std::uint32_t>(m, 'u', u.control_pid); }},
@@ -242,6 +298,16 @@ Result<UnitState> Bus::unit(const std::string& name) {
   result = read_properties(reply.get(), unit);
   if (result < 0) return fail_errno(name, "cannot read systemd's answer", -result);
   return unit;
+}
+
+Result<std::vector<std::string>> Bus::manager_environment() {
+  BusError error;
+  char** raw = nullptr;
+  limit_next_call();
+  const int result = sd_bus_get_property_strv(bus_.get(), manager_service, manager_path, manager_interface,
+                                              "Environment", error.get(), &raw);
+  if (result < 0) return error.as_failure("systemd", "cannot ask for its environment", result);
+  return take_texts(raw);
 }
 
 Result<std::string> Bus::queue_job(const std::string& method, const std::string& unit) {
@@ -365,13 +431,7 @@ Result<std::vector<std::string>> Bus::triggered_by(const std::string& socket_uni
   result = sd_bus_get_property_strv(bus_.get(), manager_service, path.get(), "org.freedesktop.systemd1.Unit",
                                     "Triggers", error.get(), &raw);
   if (result < 0) return error.as_failure(socket_unit, "cannot ask systemd", result);
-  std::vector<std::string> names;
-  for (char** name = raw; name != nullptr && *name != nullptr; ++name) {
-    names.emplace_back(*name);
-    free(*name);
-  }
-  free(raw);
-  return names;
+  return take_texts(raw);
 }
 
 Result<void> Bus::on_unit_changed(const std::string& name, OnChange callback) {

@@ -15,6 +15,19 @@
 
 namespace safe_deploy {
 
+// EnvironmentFile=: a path, which may be a pattern as of glob(7), and whether it may be missing ('-').
+struct EnvironmentFile {
+  std::string path;
+  bool optional = false;
+};
+
+// LoadCredential=: its name, and where it is read: an absolute path, or the name of a credential of the
+// system.
+struct CredentialSource {
+  std::string name;
+  std::string path;
+};
+
 // What systemd says of a unit; org.freedesktop.systemd1(5) describes the properties. What a unit does not
 // have (a socket has no main process) keeps its default.
 struct UnitState {
@@ -27,8 +40,19 @@ struct UnitState {
   std::string invocation_id; // 32 hexadecimal digits; empty if it never ran
   std::string type;          // "simple", "notify", "oneshot" ...
   std::string exec_start;    // all words of all ExecStart= lines, with a space after each
+  std::string exec_start_pre;
+  std::string exec_start_post;
   std::string working_directory;
-  std::vector<std::string> environment_files; // EnvironmentFile=, the paths
+  // Environment=: "NAME=value", of which the value may be a secret, never to be told.
+  std::vector<std::string> environment;
+  std::vector<std::string> unset_environment; // UnsetEnvironment=: "NAME" or "NAME=value"
+  std::vector<std::string> pass_environment;  // PassEnvironment=: names
+  std::vector<EnvironmentFile> environment_files;
+  // The names that LoadCredential=, SetCredential= and their encrypted forms give.
+  std::vector<std::string> credentials;
+  std::vector<CredentialSource> loaded_credentials; // those of LoadCredential= and its encrypted form
+  std::vector<std::string> set_credentials;         // and those of SetCredential=
+  std::vector<std::string> import_credentials;      // ImportCredential=: patterns of names
   pid_t main_pid = 0;
   pid_t control_pid = 0;        // of an ExecStartPre=, ExecStartPost= ... line that runs now
   std::uint32_t restarts = 0;   // NRestarts
@@ -70,8 +94,13 @@ class Bus {
   // Every call is to be answered by the deadline, and within the bus's usual 25 s. Errors: os_error
   // (ETIMEDOUT among them).
   static Result<Bus> open_system(const Deadline& deadline = Deadline::never());
+  // For the calls from now on.
+  void set_deadline(const Deadline& deadline) { deadline_ = deadline; }
 
   Result<UnitState> unit(const std::string& name);
+
+  // What systemd gives to all services (DefaultEnvironment=, "systemctl set-environment"): "NAME=value".
+  Result<std::vector<std::string>> manager_environment();
 
   // The .socket units that listen, and the units that one of them starts.
   Result<std::vector<SocketUnit>> socket_units();

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 // A check asks one question about the world, once. How often it is asked is not its concern: that is the
@@ -12,6 +13,21 @@
 namespace safe_deploy {
 
 enum class Verdict { yes, warning, no, skipped };
+
+// For programs.
+constexpr std::string_view word(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::yes:
+      return "ok";
+    case Verdict::warning:
+      return "warning";
+    case Verdict::skipped:
+      return "skipped";
+    case Verdict::no:
+      break;
+  }
+  return "failed";
+}
 
 // One measured number of an answer, for --json and for monitoring: {"disk-used", 71.5, "%"}.
 struct Figure {
@@ -21,6 +37,9 @@ struct Figure {
 };
 
 struct Answer {
+  // skipped: the question could not be asked here (no permission, no such thing in this kernel, no value for
+  // a
+  // ${...}). What is not there, though it was asked for, is a no.
   Verdict verdict = Verdict::no;
   // A stable word for programs: "refused", "status", "json", "timeout" ...; "ok" where the verdict is yes.
   std::string reason;
@@ -33,6 +52,20 @@ struct Answer {
   bool final = false;
 
   [[nodiscard]] bool good() const { return verdict == Verdict::yes || verdict == Verdict::warning; }
+
+  // A question that could not be asked is no yes, and no objection.
+  [[nodiscard]] bool objects() const { return verdict == Verdict::no; }
+
+  static Answer yes(std::string sentence) { return {Verdict::yes, "ok", std::move(sentence)}; }
+  static Answer no(std::string reason, std::string sentence) {
+    return {Verdict::no, std::move(reason), std::move(sentence)};
+  }
+  static Answer warning(std::string reason, std::string sentence) {
+    return {Verdict::warning, std::move(reason), std::move(sentence)};
+  }
+  static Answer skipped(std::string reason, std::string sentence) {
+    return {Verdict::skipped, std::move(reason), std::move(sentence)};
+  }
 };
 
 class Check {

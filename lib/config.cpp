@@ -2,6 +2,7 @@
 
 #include "checks/expand.hpp"
 #include "checks/kinds.hpp"
+#include "checks/standard_names.hpp"
 #include "config_keys.hpp"
 #include "name.hpp"
 #include "text.hpp"
@@ -50,13 +51,18 @@ std::size_t distance(std::string_view from, std::string_view to) {
   return row.back();
 }
 
-std::string suggest(std::string_view wrong, const std::vector<std::string_view>& known) {
+std::string meant(std::string_view wrong, const std::vector<std::string_view>& known) {
   const auto nearest = std::min_element(known.begin(), known.end(), [&](auto left, auto right) {
     return distance(wrong, left) < distance(wrong, right);
   });
   if (nearest != known.end() && distance(wrong, *nearest) <= 2)
     return fmt::format("did you mean '{}'?", *nearest);
-  return fmt::format("there are {}", fmt::join(known, ", "));
+  return "";
+}
+
+std::string suggest(std::string_view wrong, const std::vector<std::string_view>& known) {
+  const std::string meant_one = meant(wrong, known);
+  return meant_one.empty() ? fmt::format("there are {}", fmt::join(known, ", ")) : meant_one;
 }
 
 std::vector<std::string_view> all_check_keys() {
@@ -66,6 +72,20 @@ std::vector<std::string_view> all_check_keys() {
   std::sort(names.begin(), names.end());
   names.erase(std::unique(names.begin(), names.end()), names.end());
   return names;
+}
+
+// All keys of all kinds are too many to tell.
+std::string suggest_check_key(std::string_view wrong, const Kind* kind) {
+  auto known = names_of(check_keys());
+  if (kind == nullptr) {
+    const std::string meant_one = meant(wrong, all_check_keys());
+    return meant_one.empty()
+               ? fmt::format("there are {}, and those of each kind of check", fmt::join(known, ", "))
+               : meant_one;
+  }
+  const auto own = names_of(kind->keys);
+  known.insert(known.begin(), own.begin(), own.end());
+  return suggest(wrong, known);
 }
 
 // ---- The files of an app, merged.
@@ -121,11 +141,13 @@ Result<void> judge_indentation(const Item& item, const std::vector<std::string_v
   return {};
 }
 
-Result<void> judge_keys(const Section& section, const std::vector<std::string_view>& known) {
+template <class Suggest>
+Result<void> judge_keys(const Section& section, const std::vector<std::string_view>& known,
+                        Suggest suggest_for) {
   for (const auto& item : section.items) {
     if (std::find(known.begin(), known.end(), item.key) == known.end())
       return fail_at(item.place, fmt::format("unknown key '{}' in [{}]; {}", item.key, section.name,
-                                             suggest(item.key, known)));
+                                             suggest_for(item.key)));
     if (auto judged = judge_indentation(item, known); !judged) return judged;
   }
   return {};
@@ -226,7 +248,11 @@ tl::unexpected<Error> no_sole_kind(const Section& section) {
 }
 
 Result<void> judge_check_name(const Section& section) {
-  if (parse_app_name(std::string_view(section.name).substr(check_prefix.size()))) return {};
+  const auto name = std::string_view(section.name).substr(check_prefix.size());
+  if (std::find(standard_check_names.begin(), standard_check_names.end(), name) != standard_check_names.end())
+    return fail_at(section.place,
+                   fmt::format("[{}]: '{}' is the name of a check that always exists", section.name, name));
+  if (parse_app_name(name)) return {};
   return fail_at(section.place,
                  fmt::format("[{}]: a check's name is made of letters, digits and _.@-, and begins "
                              "with a letter or digit",
@@ -263,7 +289,10 @@ Result<void> take_check_item(const Item& item, const Kind& kind, const Config& c
 // Nothing if a later file takes the check back.
 Result<std::optional<CheckSection>> parse_check(Section& section, const Config& config) {
   if (auto judged = judge_check_name(section); !judged) return forward_error(judged);
-  if (auto judged = judge_keys(section, all_check_keys()); !judged) return forward_error(judged);
+  const auto suggest_for = [&](std::string_view key) {
+    return suggest_check_key(key, sole_kind(section.items));
+  };
+  if (auto judged = judge_keys(section, all_check_keys(), suggest_for); !judged) return forward_error(judged);
   const bool said_something = !section.items.empty();
   auto taken_back = take_back(section, [](const Item& item, std::span<const Item> kept) {
     const auto same_file = std::find_if(kept.begin(), kept.end(),
@@ -299,7 +328,9 @@ using KeyPlaces = std::map<std::string, Place, std::less<>>;
 
 Result<void> parse_plain(Section& section, std::span<const Key<Config>> keys, Config& config,
                          KeyPlaces& places) {
-  if (auto judged = judge_keys(section, names_of(keys)); !judged) return judged;
+  const auto known = names_of(keys);
+  const auto suggest_for = [&](std::string_view key) { return suggest(key, known); };
+  if (auto judged = judge_keys(section, known, suggest_for); !judged) return judged;
   if (auto taken = take_back(section, [](auto&&...) { return false; }); !taken) return taken;
   if (auto overridden = override_earlier(section, [](auto&&) { return false; }); !overridden)
     return overridden;

@@ -34,6 +34,7 @@ struct CheckSection {
       settings; // the kind's own, the kind's key first; repeatable keys stand as often as given
   bool preflight = false, health = false, watch = false, monitor = false; // when =
   bool warning_only = false;                                              // level = warning
+  bool required = false; // a check that cannot be made is a no
   std::optional<unsigned> attempts;
   std::optional<Duration> interval;
   std::optional<Duration> timeout;

@@ -35,8 +35,7 @@ std::string store_timeout(std::string_view value, Duration& to) {
 }
 
 std::string store_interval(std::string_view value, Duration& to) {
-  std::string problem = judge::positive_duration(value);
-  return problem.empty() ? store(parse_duration(value), to) : problem;
+  return store(parse_limited_duration(value), to);
 }
 
 template <class To>
@@ -176,6 +175,8 @@ constexpr std::array common_keys{
                       [](CheckSection& to, Text value) { return store_when(value, to); }},
     Key<CheckSection>{"level", "critical",
                       [](CheckSection& to, Text value) { return store_level(value, to.warning_only); }},
+    Key<CheckSection>{"required", "no",
+                      [](CheckSection& to, Text value) { return store(parse_boolean(value), to.required); }},
     Key<CheckSection>{
         "attempts", "1",
         [](CheckSection& to, Text value) { return store_attempts(value, to.attempts.emplace()); }},

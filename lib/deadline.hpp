@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <climits>
 
 namespace safe_deploy {
 
@@ -16,7 +17,9 @@ inline constexpr Duration without_limit = Duration::max();
 class Deadline {
  public:
   static Deadline never() { return Deadline(Clock::time_point::max()); }
-  static Deadline at(Clock::time_point when) { return Deadline(when); }
+  static Deadline at(Clock::time_point when, Clock::time_point now = Clock::now()) {
+    return Deadline(when, std::max(Duration::zero(), std::chrono::duration_cast<Duration>(when - now)));
+  }
 
   // `timeout` of zero or without_limit: never.
   static Deadline after(Duration timeout, Clock::time_point now = Clock::now()) {
@@ -24,7 +27,7 @@ class Deadline {
     if (timeout <= Duration::zero() ||
         timeout >= std::chrono::duration_cast<Duration>(Clock::time_point::max() - now))
       return never();
-    return Deadline(now + timeout);
+    return Deadline(now + timeout, timeout);
   }
 
   [[nodiscard]] Clock::time_point when() const { return when_; }
@@ -37,13 +40,22 @@ class Deadline {
     return std::max(Duration::zero(), std::chrono::duration_cast<Duration>(when_ - now));
   }
 
-  [[nodiscard]] Deadline earlier(const Deadline& other) const {
-    return Deadline(std::min(when_, other.when_));
+  // What was left when it was set: the time that is told where it has passed, however late somebody noticed.
+  [[nodiscard]] Duration given() const { return given_; }
+
+  // What is left, as poll(2) takes it: in milliseconds, rounded up; -1 without limit.
+  [[nodiscard]] int for_poll() const {
+    if (is_never()) return -1;
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(remaining()).count();
+    return static_cast<int>(std::min<std::chrono::milliseconds::rep>(left, INT_MAX));
   }
 
+  [[nodiscard]] Deadline earlier(const Deadline& other) const { return other.when_ < when_ ? other : *this; }
+
  private:
-  explicit Deadline(Clock::time_point when) : when_(when) {}
+  explicit Deadline(Clock::time_point when, Duration given = without_limit) : when_(when), given_(given) {}
   Clock::time_point when_;
+  Duration given_;
 };
 
 } // namespace safe_deploy

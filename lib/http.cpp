@@ -1,11 +1,10 @@
 #include "http.hpp"
 
-#include "file.hpp"
+#include "curl.hpp"
 #include "name.hpp"
 #include "quantity.hpp"
+#include "read_apart.hpp"
 
-#include <curl/curl.h>
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <netdb.h>
 #include <sys/socket.h>
@@ -14,7 +13,6 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <mutex>
 
 namespace safe_deploy {
 
@@ -24,36 +22,35 @@ namespace {
 constexpr std::size_t max_headers = 256UL * 1024;
 constexpr long max_redirects = 10;
 constexpr std::size_t max_token = 64UL * 1024;
+// Of one file with certificates or a key: the system's own authorities are a quarter of it.
+constexpr std::size_t max_pem = 1024UL * 1024;
+
+// Where there is anything of libcurl's, it has been loaded.
+const Curl& curl() {
+  return *Curl::load();
+}
 
 struct SlistDeleter {
-  void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+  void operator()(curl_slist* list) const { curl().slist_free_all(list); }
 };
 using Slist = std::unique_ptr<curl_slist, SlistDeleter>;
 
 struct CurlUrlDeleter {
-  void operator()(CURLU* url) const { curl_url_cleanup(url); }
+  void operator()(CURLU* url) const { curl().url_cleanup(url); }
 };
 
 struct CurlStringDeleter {
-  void operator()(char* text) const { curl_free(text); }
+  void operator()(char* text) const { curl().free(text); }
 };
 
 struct EasyDeleter {
-  void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
+  void operator()(CURL* easy) const { curl().easy_cleanup(easy); }
 };
 using Easy = std::unique_ptr<CURL, EasyDeleter>;
 
-// Must not run twice at the same time (curl_global_init(3)). It costs 1 ms, for OpenSSL; the flag that once
-// left that out has had no meaning since 7.57. Most of libcurl's start, 5 ms, is the loading of its
-// libraries.
-void start_curl() {
-  static std::once_flag once;
-  std::call_once(once, [] { (void)curl_global_init(CURL_GLOBAL_DEFAULT); });
-}
-
 std::string url_part(CURLU* url, CURLUPart part, unsigned flags = 0) {
   char* text = nullptr;
-  if (curl_url_get(url, part, &text, flags) != CURLUE_OK) return {};
+  if (curl().url_get(url, part, &text, flags) != CURLUE_OK) return {};
   return std::unique_ptr<char, CurlStringDeleter>(text).get();
 }
 
@@ -84,6 +81,14 @@ std::string_view trim(std::string_view text) {
   return text.substr(first, text.find_last_not_of(space) - first + 1);
 }
 
+// RFC 9112, section 4: three digits. libcurl takes "HTTP/1.1 2000" for a 200, depending on its version.
+bool is_status_line(std::string_view line) {
+  const std::string_view code = trim(line.substr(std::min(line.find(' '), line.size())));
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  return code.size() >= 3 && code[0] != '0' && std::all_of(code.begin(), code.begin() + 3, is_digit) &&
+         (code.size() == 3 || code[3] == ' ' || code[3] == '\t');
+}
+
 // libcurl leaves a header without a value out, unless it is written with a semicolon (CURLOPT_HTTPHEADER(3)).
 Result<std::string> header_line(const std::string& header) {
   const std::size_t colon = header.find(':');
@@ -93,8 +98,8 @@ Result<std::string> header_line(const std::string& header) {
   return header;
 }
 
-Result<std::string> read_token(const std::string& file) {
-  auto text = read_file_at(AT_FDCWD, file, file, max_token);
+Result<std::string> read_token(FileApart& files, const std::string& file, const Deadline& deadline) {
+  auto text = files.read(file, max_token, deadline);
   if (!text) return forward_error(text);
   const std::string token(trim(*text));
   if (token.empty() || has_control(token)) return fail(Outcome::usage, file, "does not hold one token");
@@ -108,17 +113,44 @@ bool says_too_large(CURLcode code) {
   return code == CURLE_WRITE_ERROR || code == CURLE_OUT_OF_MEMORY || static_cast<int>(code) == too_large;
 }
 
+// A query may hold a secret.
+std::string shown_url(std::string_view text) {
+  const std::size_t query = text.find('?');
+  return printable(text.substr(0, query), 200) + (query == std::string_view::npos ? "" : "?…");
+}
+
 } // namespace
+
+std::string Url::shown() const {
+  return shown_url(text);
+}
+
+Result<void> files_readable(const HttpRequest& request) {
+  FileApart files;
+  const Deadline deadline = Deadline::after(std::chrono::seconds(5));
+  if (!request.bearer_file.empty())
+    if (auto token = read_token(files, request.bearer_file, deadline); !token) return forward_error(token);
+  for (const auto& file : {request.ca_file, request.certificate_file, request.key_file})
+    if (!file.empty())
+      if (auto text = files.read(file, max_pem, deadline); !text) return forward_error(text);
+  return {};
+}
+
+Result<void> load_http() {
+  if (const auto& loaded = Curl::load(); !loaded) return tl::unexpected<Error>(loaded.error());
+  return {};
+}
 
 Result<Url> parse_url(std::string_view text) {
   const auto bad = [&](std::string_view why) {
-    return fail(Outcome::usage, fmt::format("'{}'", printable(text, 120)), std::string(why));
+    return fail(Outcome::usage, fmt::format("'{}'", shown_url(text)), std::string(why));
   };
   if (has_control(text) || text.find(' ') != std::string_view::npos) return bad("is not a URL");
-  const std::unique_ptr<CURLU, CurlUrlDeleter> url(curl_url());
+  if (auto loaded = load_http(); !loaded) return forward_error(loaded);
+  const std::unique_ptr<CURLU, CurlUrlDeleter> url(curl().url());
   Url parsed{.text = std::string(text), .scheme = {}, .host = {}};
   if (!url || text.find("://") == std::string_view::npos ||
-      curl_url_set(url.get(), CURLUPART_URL, parsed.text.c_str(), CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK)
+      curl().url_set(url.get(), CURLUPART_URL, parsed.text.c_str(), CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK)
     return bad("is not a URL (such as http://127.0.0.1:9000/health)");
   parsed.scheme = url_part(url.get(), CURLUPART_SCHEME);
   if (parsed.scheme != "http" && parsed.scheme != "https") return bad("is neither http nor https");
@@ -162,20 +194,37 @@ std::string_view word(HttpFault fault) {
 // The easy handle and what one request collects while it runs.
 struct HttpClient::Handle {
   Easy easy = {};
-  Slist headers = {}; // of the request; the handle only points to it
+  Slist headers = {};                                       // of the request; the handle only points to it
+  std::string authorities = {}, certificate = {}, key = {}; // so are these
+  FileApart files = {};
   std::array<char, CURL_ERROR_SIZE> error_text = {};
   CURLcode bad_setting = CURLE_OK; // the first setting that libcurl did not take
   std::uint64_t max_body = 0;
+  std::function<bool(std::string_view)> take_body = {};
 
   HttpResponse response = {};
   std::size_t header_bytes = 0;
+  std::uint64_t body_bytes = 0;        // that came, kept or not
+  std::string bad_status = {};         // a first line that is none
   std::vector<std::string> tried = {}; // the addresses, in order
   bool closed_connected = false;
 
   template <class Value>
   void set(CURLoption option, Value value) {
-    const CURLcode code = curl_easy_setopt(easy.get(), option, value);
+    const CURLcode code = curl().easy_setopt(easy.get(), option, value);
     if (bad_setting == CURLE_OK) bad_setting = code;
+  }
+
+  // For a file that libcurl would open by itself, on this thread.
+  Result<void> set_content(CURLoption option, const std::string& file, std::string& content,
+                           const Deadline& deadline) {
+    if (file.empty()) return {};
+    auto text = files.read(file, max_pem, deadline);
+    if (!text) return forward_error(text);
+    content = std::move(*text);
+    curl_blob blob{content.data(), content.size(), CURL_BLOB_NOCOPY};
+    set(option, &blob);
+    return {};
   }
 
   // Empty: libcurl's default.
@@ -186,7 +235,7 @@ struct HttpClient::Handle {
   template <class Value>
   [[nodiscard]] Value get(CURLINFO info) const {
     Value value{};
-    (void)curl_easy_getinfo(easy.get(), info, &value);
+    (void)curl().easy_getinfo(easy.get(), info, &value);
     return value;
   }
 
@@ -198,7 +247,8 @@ struct HttpClient::Handle {
   }
 
   void configure(const HttpRequest& request);
-  Result<void> set_headers(const HttpRequest& request);
+  Result<void> set_headers(const HttpRequest& request, const std::string& token = {});
+  Result<void> set_files(const HttpRequest& request, const Deadline& deadline);
 
   static std::size_t on_header(const char* data, std::size_t, std::size_t size, void* self);
   static std::size_t on_body(const char* data, std::size_t, std::size_t size, void* self);
@@ -225,6 +275,7 @@ void HttpClient::Handle::configure(const HttpRequest& request) {
   set(CURLOPT_PROXY, ""); // not the one of the environment, either
   set(CURLOPT_NOSIGNAL, 1L);
   set(CURLOPT_QUICK_EXIT, 1L); // do not wait for a name look-up that was given up
+  set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS)); // HTTP/2 where TLS agrees on it
   set(CURLOPT_FORBID_REUSE, 1L);
   set(CURLOPT_FRESH_CONNECT, 1L);
   set(CURLOPT_USERAGENT, "safe-deploy/" SAFE_DEPLOY_VERSION);
@@ -241,9 +292,6 @@ void HttpClient::Handle::configure(const HttpRequest& request) {
   else
     set_if(CURLOPT_CUSTOMREQUEST, request.method);
 
-  set_if(CURLOPT_CAINFO, request.ca_file);
-  set_if(CURLOPT_SSLCERT, request.certificate_file);
-  set_if(CURLOPT_SSLKEY, request.key_file);
   set(CURLOPT_SSL_VERIFYPEER, request.insecure ? 0L : 1L);
   set(CURLOPT_SSL_VERIFYHOST, request.insecure ? 0L : 2L);
 
@@ -256,24 +304,21 @@ void HttpClient::Handle::configure(const HttpRequest& request) {
   set(CURLOPT_CLOSESOCKETFUNCTION, &Handle::on_close);
   set(CURLOPT_CLOSESOCKETDATA, this);
   max_body = request.max_body;
+  take_body = request.on_body;
 }
 
 // libcurl drops an Authorization header when a redirect leads to another host (CURLOPT_HTTPHEADER(3)).
-Result<void> HttpClient::Handle::set_headers(const HttpRequest& request) {
+Result<void> HttpClient::Handle::set_headers(const HttpRequest& request, const std::string& token) {
   std::vector<std::string> lines;
   for (const auto& header : request.headers) {
     auto line = header_line(header);
     if (!line) return forward_error(line);
     lines.push_back(std::move(*line));
   }
-  if (!request.bearer_file.empty()) {
-    auto token = read_token(request.bearer_file);
-    if (!token) return forward_error(token);
-    lines.push_back("Authorization: Bearer " + *token);
-  }
+  if (!token.empty()) lines.push_back("Authorization: Bearer " + token);
   Slist list;
   for (const auto& line : lines) {
-    curl_slist* longer = curl_slist_append(list.get(), line.c_str());
+    curl_slist* longer = curl().slist_append(list.get(), line.c_str());
     if (longer == nullptr) return fail_errno("HTTP headers", "cannot be set", ENOMEM);
     (void)list.release();
     list.reset(longer);
@@ -281,6 +326,20 @@ Result<void> HttpClient::Handle::set_headers(const HttpRequest& request) {
   set(CURLOPT_HTTPHEADER, list.get());
   headers = std::move(list);
   return {};
+}
+
+// They may have been renewed.
+Result<void> HttpClient::Handle::set_files(const HttpRequest& request, const Deadline& deadline) {
+  if (!request.bearer_file.empty()) {
+    auto token = read_token(files, request.bearer_file, deadline);
+    if (!token) return forward_error(token);
+    if (auto set = set_headers(request, *token); !set) return set;
+  }
+  auto set = set_content(CURLOPT_CAINFO_BLOB, request.ca_file, authorities, deadline);
+  if (set) set = set_content(CURLOPT_SSLCERT_BLOB, request.certificate_file, certificate, deadline);
+  if (set) set = set_content(CURLOPT_SSLKEY_BLOB, request.key_file, key, deadline);
+  if (set && bad_setting != CURLE_OK) return fail(Outcome::no, "libcurl", curl().easy_strerror(bad_setting));
+  return set;
 }
 
 std::size_t HttpClient::Handle::on_header(const char* data, std::size_t, std::size_t size, void* self) {
@@ -291,6 +350,11 @@ std::size_t HttpClient::Handle::on_header(const char* data, std::size_t, std::si
   if (line.starts_with("HTTP/")) {                 // a redirect and "100 Continue" have headers of their own
     handle.response.headers.clear();
     handle.response.body.clear();
+    handle.tried.clear(); // what fails now is behind a redirect
+    if (!is_status_line(line)) {
+      handle.bad_status = trim(line);
+      return 0;
+    }
   }
   const std::size_t colon = line.find(':');
   if (colon != std::string_view::npos)
@@ -301,6 +365,11 @@ std::size_t HttpClient::Handle::on_header(const char* data, std::size_t, std::si
 
 std::size_t HttpClient::Handle::on_body(const char* data, std::size_t, std::size_t size, void* self) {
   auto& handle = *static_cast<Handle*>(self);
+  handle.body_bytes += size;
+  if (handle.take_body) {
+    handle.response.body_cut = !handle.take_body({data, size});
+    return handle.response.body_cut ? 0 : size;
+  }
   std::string& body = handle.response.body;
   const std::uint64_t room = handle.max_body - body.size();
   body.append(data, static_cast<std::size_t>(std::min<std::uint64_t>(size, room)));
@@ -335,7 +404,7 @@ void HttpClient::Handle::note_ends() {
 }
 
 std::string HttpClient::Handle::told_by_curl(CURLcode code) const {
-  return printable(error_text[0] != 0 ? error_text.data() : curl_easy_strerror(code));
+  return printable(error_text[0] != 0 ? error_text.data() : curl().easy_strerror(code));
 }
 
 HttpFailure HttpClient::Handle::not_connected(const HttpRequest& request) const {
@@ -352,8 +421,10 @@ HttpFailure HttpClient::Handle::not_connected(const HttpRequest& request) const 
     case EPERM:
     case EMFILE:
     case ENFILE:
-      return {HttpFault::local, fmt::format("cannot connect{}: {}", where.empty() ? "" : " to " + where,
-                                            std::strerror(error_number))};
+      return {.fault = HttpFault::local,
+              .sentence = fmt::format("cannot connect{}: {}", where.empty() ? "" : " to " + where,
+                                      std::strerror(error_number)),
+              .error_number = error_number};
     default:
       return {HttpFault::unreachable, fmt::format("cannot reach {}: {}", where.empty() ? "the host" : where,
                                                   error_number != 0 ? std::strerror(error_number)
@@ -368,7 +439,7 @@ HttpFailure HttpClient::Handle::late(const HttpRequest& request, Duration allowe
   std::string sentence;
   if (get<long>(CURLINFO_RESPONSE_CODE) != 0)
     sentence = fmt::format("{}, but the answer did not end {} ({} bytes of its body came)",
-                           get<long>(CURLINFO_RESPONSE_CODE), within, response.body.size());
+                           get<long>(CURLINFO_RESPONSE_CODE), within, body_bytes);
   else if (get<curl_off_t>(CURLINFO_PRETRANSFER_TIME_T) > 0)
     sentence = "connected, but no answer " + within;
   else if (was_connected())
@@ -382,7 +453,10 @@ HttpFailure HttpClient::Handle::late(const HttpRequest& request, Duration allowe
 
 HttpFailure HttpClient::Handle::failure(CURLcode code, const HttpRequest& request, Duration allowed) const {
   const long status = get<long>(CURLINFO_RESPONSE_CODE);
-  if (says_too_large(code) && header_bytes > 0 && response.body.empty())
+  if (!bad_status.empty())
+    return {HttpFault::protocol, fmt::format("what answers does not speak HTTP (its first line is '{}')",
+                                             printable(bad_status, 60))};
+  if (says_too_large(code) && header_bytes > 0 && body_bytes == 0)
     return {HttpFault::too_large,
             fmt::format("the headers of the answer do not end ({} and more)", format_size(header_bytes))};
   switch (code) {
@@ -397,6 +471,8 @@ HttpFailure HttpClient::Handle::failure(CURLcode code, const HttpRequest& reques
     case CURLE_SSL_CIPHER:
     case CURLE_SSL_ISSUER_ERROR:
     case CURLE_SSL_INVALIDCERTSTATUS:
+      if (told_by_curl(code).find("wrong version number") != std::string::npos)
+        return {HttpFault::tls, fmt::format("TLS: the server does not speak TLS ({})", told_by_curl(code))};
       return {HttpFault::tls, "TLS: " + told_by_curl(code)};
     case CURLE_GOT_NOTHING:
       return {HttpFault::closed, "the connection was closed without an answer"};
@@ -416,10 +492,14 @@ HttpFailure HttpClient::Handle::failure(CURLcode code, const HttpRequest& reques
                 fmt::format("{}, a redirect to something that is not HTTP ({})", status, told_by_curl(code))};
       return {HttpFault::protocol, "what answers does not speak HTTP (" + told_by_curl(code) + ")"};
     case CURLE_SSL_CERTPROBLEM: // of our own certificate
+      return {HttpFault::local,
+              fmt::format("{}: {}", printable(request.certificate_file), told_by_curl(code))};
     case CURLE_SSL_CACERT_BADFILE:
+      return {HttpFault::local, fmt::format("{}: {}", printable(request.ca_file), told_by_curl(code))};
+    case CURLE_OUT_OF_MEMORY:
+      return {.fault = HttpFault::local, .sentence = told_by_curl(code), .error_number = ENOMEM};
     case CURLE_READ_ERROR:
     case CURLE_WRITE_ERROR:
-    case CURLE_OUT_OF_MEMORY:
     case CURLE_FAILED_INIT:
       return {HttpFault::local, told_by_curl(code)};
     default:
@@ -428,22 +508,20 @@ HttpFailure HttpClient::Handle::failure(CURLcode code, const HttpRequest& reques
 }
 
 Result<HttpClient> HttpClient::create(HttpRequest request) {
-  start_curl();
+  if (auto loaded = load_http(); !loaded) return forward_error(loaded);
   HttpClient client;
   client.request_ = std::make_unique<HttpRequest>(std::move(request));
   client.handle_.reset(new Handle);
   Handle& handle = *client.handle_;
-  handle.easy.reset(curl_easy_init());
+  handle.easy.reset(curl().easy_init());
   if (!handle.easy) return fail_errno("libcurl", "cannot start", ENOMEM);
   const HttpRequest& settings = *client.request_;
   if (!settings.method.empty() && !is_token(settings.method))
     return fail(Outcome::usage, fmt::format("'{}'", printable(settings.method, 40)), "is not an HTTP method");
-  for (const auto& file : {settings.ca_file, settings.certificate_file, settings.key_file})
-    if (!file.empty() && access(file.c_str(), R_OK) != 0) return fail_errno(file, "cannot be read");
   handle.configure(settings);
   if (auto set = handle.set_headers(settings); !set) return forward_error(set);
   if (handle.bad_setting != CURLE_OK)
-    return fail(Outcome::usage, settings.url.text, curl_easy_strerror(handle.bad_setting));
+    return fail(Outcome::usage, settings.url.shown(), curl().easy_strerror(handle.bad_setting));
   return client;
 }
 
@@ -451,24 +529,29 @@ HttpResult HttpClient::request(const Deadline& deadline) {
   Handle& handle = *handle_;
   const Duration allowed = deadline.remaining();
   if (allowed <= Duration::zero()) return HttpFailure{HttpFault::timeout, "no time was left to ask"};
+  if (auto set = handle.set_files(*request_, deadline); !set) {
+    const Error& error = set.error();
+    const bool late = error.outcome() == Outcome::timed_out;
+    return HttpFailure{.fault = late ? HttpFault::timeout : HttpFault::local,
+                       .sentence = printable(error.text(), 400),
+                       .error_number = error.outcome() == Outcome::os_error ? error.code.value() : 0};
+  }
   // Milliseconds, and 0 would stand for "without limit". A limit of years would overflow inside libcurl.
-  const Duration most = std::min<Duration>(allowed, std::chrono::hours(24 * 7));
+  const Duration most = std::clamp<Duration>(deadline.remaining(), Duration(1), std::chrono::hours(24 * 7));
   const auto milliseconds = static_cast<long>(std::chrono::ceil<std::chrono::milliseconds>(most).count());
   handle.set(CURLOPT_TIMEOUT_MS, milliseconds);
   handle.set(CURLOPT_CONNECTTIMEOUT_MS, milliseconds);
-  if (!request_->bearer_file.empty()) { // it may have been renewed
-    if (auto set = handle.set_headers(*request_); !set)
-      return HttpFailure{HttpFault::local, set.error().text()};
-  }
   handle.response = {};
   handle.header_bytes = 0;
+  handle.body_bytes = 0;
+  handle.bad_status.clear();
   handle.tried.clear();
   handle.closed_connected = false;
   handle.error_text[0] = 0;
 
-  const CURLcode code = curl_easy_perform(handle.easy.get());
+  const CURLcode code = curl().easy_perform(handle.easy.get());
   if (code != CURLE_OK && !handle.response.body_cut) {
-    HttpFailure failure = handle.failure(code, *request_, allowed);
+    HttpFailure failure = handle.failure(code, *request_, deadline.given());
     failure.answered = handle.was_connected();
     return failure;
   }

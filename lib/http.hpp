@@ -4,6 +4,7 @@
 #include "error.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,7 +22,13 @@ struct Url {
   std::string scheme; // "http" or "https"
   std::string host;   // without brackets
   std::uint16_t port = 0;
+
+  // For people: without its query, which may hold a secret.
+  [[nodiscard]] std::string shown() const;
 };
+
+// Loads libcurl, which everything here needs and loads by itself: os_error where that cannot be.
+Result<void> load_http();
 
 // Outcome::usage for what is not an http or https URL with a host; the subject is the text, without a
 // password.
@@ -31,10 +38,11 @@ inline constexpr std::uint64_t default_max_body = 1024UL * 1024;
 
 struct HttpRequest {
   Url url;
-  std::string method = {};                   // empty: GET, or POST if there is data
-  std::optional<std::string> data = {};      // the request's body
-  std::vector<std::string> headers = {};     // "Name: value"
-  std::string bearer_file = {};              // a token that is read anew for each request
+  std::string method = {};               // empty: GET, or POST if there is data
+  std::optional<std::string> data = {};  // the request's body
+  std::vector<std::string> headers = {}; // "Name: value"
+  // Files are read anew for each request.
+  std::string bearer_file = {};              // a token
   std::string ca_file = {};                  // PEM; empty: the system's
   std::string certificate_file = {};         // PEM; empty: none
   std::string key_file = {};                 // PEM; empty: in the certificate file
@@ -42,13 +50,16 @@ struct HttpRequest {
   std::string unix_socket = {};              // connect there instead of the URL's host
   bool follow = false;                       // redirects, at most 10, only to http and https
   std::uint64_t max_body = default_max_body; // bytes of the answer's body that are read
+  // Is handed the answer's body in pieces, whatever its status and length, instead of its being kept: the
+  // response has none. False: no more of it is wanted.
+  std::function<bool(std::string_view piece)> on_body = {};
 };
 
 struct HttpResponse {
   long status = 0;
   std::vector<std::pair<std::string, std::string>> headers; // of the last answer, names in lower case
   std::string body;
-  bool body_cut = false; // the body is longer than max_body
+  bool body_cut = false; // the body is longer than max_body, or than was wanted
   Duration latency{};    // from the first step to the last byte
   // The two ends of the connection; empty and 0 for a unix socket.
   std::string local_address, peer_address;
@@ -76,18 +87,24 @@ struct HttpFailure {
   HttpFault fault;
   std::string sentence;  // what happened, without the URL
   bool answered = false; // somebody was there: connected, at least
+  int error_number = 0;  // of `local`, where the operating system refused
 };
 
 using HttpResult = std::variant<HttpResponse, HttpFailure>;
+
+// Whether the files that a request needs can be read now; Outcome::usage for a token that is none. A client
+// does not ask for it: they may be there by the time of the request.
+Result<void> files_readable(const HttpRequest& request);
 
 // A client that makes the same request again and again, each time over a new connection: an answer must
 // come from what listens now. One request at a time.
 class HttpClient {
  public:
-  // Reads the settings, not the network. Outcome::usage for a setting that cannot be.
+  // Reads the settings, neither files nor the network. Outcome::usage for a setting that cannot be.
   static Result<HttpClient> create(HttpRequest request);
 
-  // Name look-up, TLS and reading included, it returns within a few milliseconds of the deadline.
+  // The files, the name look-up, TLS and reading included, it returns within a few milliseconds of the
+  // deadline.
   HttpResult request(const Deadline& deadline);
 
   [[nodiscard]] const HttpRequest& settings() const { return *request_; }

@@ -1,12 +1,16 @@
 #include "jq.hpp"
 
+#include "apart.hpp"
+#include "json.hpp"
 #include "name.hpp"
+#include "quantity.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 #include <climits>
+#include <cmath>
 #include <condition_variable>
 #include <mutex>
 #include <optional>
@@ -22,6 +26,12 @@ namespace safe_deploy {
 namespace {
 
 constexpr std::size_t shown_value = 100; // bytes of a JSON value in a message
+
+// A longer body is parsed in the process only: libjq's values take up to a hundred times what is written.
+constexpr std::size_t most_here = 64UL * 1024;
+
+// libjq 1.6 takes 256 levels of arrays and objects and 1.7 takes 10,000, which it then walks by recursion.
+constexpr std::size_t most_levels = 256;
 
 // Owns one reference of a JSON value. libjq's functions take the references that they are given: pass give().
 class JsonValue {
@@ -195,19 +205,21 @@ class PathReader {
   std::string_view rest_;
 };
 
-// Says yes for a filter that is nothing but comparisons of paths, strings, numbers and variables, joined by
-// `and`, without libjq's interpreter, whose start takes 25 ms. The values are read and compared by libjq, so
-// that they mean the same.
+enum class Truth { yes, no, unknown };
+
+// Decides a filter that is nothing but comparisons of paths, strings, numbers and variables, joined by `and`,
+// without libjq's interpreter, whose start takes 25 ms. The values are read and compared by libjq, so that
+// they mean the same.
 class PlainFilter : PathReader {
  public:
   // Whether it is such a filter: then it also compiles.
   static bool is_plain(std::string_view filter, const JqFilters::Variables& variables) {
-    return PlainFilter(filter, variables).run(nullptr);
+    return PlainFilter(filter, variables).run(nullptr) == Truth::yes;
   }
 
-  // Whether it certainly gives true for the input. A no is for the interpreter, which also says why.
-  static bool gives_true(std::string_view filter, const JqFilters::Variables& variables,
-                         const JsonValue& input) {
+  // Unknown is for the interpreter, which also says why: `.name.first` where the name is a string, say.
+  static Truth decide(std::string_view filter, const JqFilters::Variables& variables,
+                      const JsonValue& input) {
     return PlainFilter(filter, variables).run(&input);
   }
 
@@ -215,29 +227,31 @@ class PlainFilter : PathReader {
   PlainFilter(std::string_view filter, const JqFilters::Variables& variables)
       : PathReader(filter), variables_(variables) {}
 
-  bool run(const JsonValue* input) {
+  // Without an input: whether it is one. What follows a comparison that is false is not looked at by jq,
+  // either.
+  Truth run(const JsonValue* input) {
     do {
-      if (!comparison(input)) return false;
+      if (const Truth truth = comparison(input); truth != Truth::yes) return truth;
       skip_space();
     } while (take("and ") || take("and\t") || take("and\n"));
-    return rest_.empty();
+    return rest_.empty() ? Truth::yes : Truth::unknown;
   }
 
-  // Without an input: whether it is one.
-  bool comparison(const JsonValue* input) {
+  Truth comparison(const JsonValue* input) {
     JsonValue left = operand(input);
     skip_space();
     const std::string_view sign =
         take_while([](char c) { return c == '=' || c == '!' || c == '<' || c == '>'; });
     JsonValue right = operand(input);
-    if (!left.valid() || !right.valid()) return false;
+    if (!left.valid() || !right.valid()) return Truth::unknown;
     constexpr std::array<std::string_view, 6> signs{"==", "!=", "<", "<=", ">", ">="};
-    if (std::find(signs.begin(), signs.end(), sign) == signs.end()) return false;
-    if (input == nullptr) return true;
-    if (sign == "==" || sign == "!=") return (jv_equal(left.take(), right.take()) != 0) == (sign == "==");
+    if (std::find(signs.begin(), signs.end(), sign) == signs.end()) return Truth::unknown;
+    if (input == nullptr) return Truth::yes;
+    const auto truth = [](bool is) { return is ? Truth::yes : Truth::no; };
+    if (sign == "==" || sign == "!=")
+      return truth((jv_equal(left.take(), right.take()) != 0) == (sign == "=="));
     const int order = jv_cmp(left.take(), right.take());
-    if (order == 0) return sign.size() == 2;
-    return (order < 0) == (sign.front() == '<');
+    return truth(order == 0 ? sign.size() == 2 : (order < 0) == (sign.front() == '<'));
   }
 
   // Invalid where it is none, or has no value in this input.
@@ -345,121 +359,256 @@ std::string judge_result(const JsonValue& result) {
   return count == most_results ? "gave more results than can be looked at" : "";
 }
 
+// Which is which is told in the first byte of a question to the process.
+constexpr char ask_compiled = 'c'; // the answer is empty, or the subject and the problem, each a line
+constexpr char ask_judgement = 'j';
+
+// The filters, compiled: what the process of their own holds.
+class Interpreter {
+ public:
+  Interpreter(const std::vector<std::string>& filters, const JqFilters::Variables& variables)
+      : filters_(filters), compiled_(compile_all(variables)) {}
+
+  [[nodiscard]] const Result<void>& compiled() const { return compiled_; }
+
+  // The body must be JSON.
+  [[nodiscard]] std::string problem(const JsonValue& input) const {
+    jq_start(jq_.get(), input.give(), 0);
+    for (const auto& filter : filters_) {
+      const std::string wrong = judge_result(JsonValue(jq_next(jq_.get())));
+      if (!wrong.empty()) return fmt::format("{} {}{}", printable(filter), wrong, explain(filter, input));
+    }
+    return {};
+  }
+
+ private:
+  Result<void> compile_all(const JqFilters::Variables& variables) {
+    for (const auto& filter : filters_)
+      if (filter.find('\0') != std::string::npos || filter.find_first_not_of(" \t\n") == std::string::npos)
+        return fail(Outcome::usage, fmt::format("'{}'", printable(filter)), "is not a jq filter");
+    auto all = compile(one_program(filters_), variables);
+    if (!all) { // which one is it?
+      for (const auto& filter : filters_)
+        if (auto alone = compile(filter, variables); !alone) return forward_error(alone);
+      return fail(Outcome::usage, fmt::format("'{}'", printable(filters_.front())),
+                  "is not one jq expression");
+    }
+    jq_ = std::move(*all);
+    return {};
+  }
+
+  std::vector<std::string> filters_;
+  Jq jq_ = {};
+  Result<void> compiled_;
+};
+
+// Each number that the filters speak of, once.
+std::vector<std::pair<std::string, double>> find_numbers(const std::vector<std::string>& filters,
+                                                         const JsonValue& input) {
+  std::vector<std::pair<std::string, double>> found;
+  for (const auto& filter : filters) {
+    const auto paths = PathReader(filter).read();
+    if (!paths) continue;
+    for (const auto& path : *paths) {
+      const JsonValue value(jv_getpath(input.give(), path.keys.give()));
+      const bool known =
+          std::any_of(found.begin(), found.end(), [&](const auto& each) { return each.first == path.text; });
+      const double number = value.kind() == JV_KIND_NUMBER ? jv_number_value(value.give()) : NAN;
+      if (std::isfinite(number) && !known) found.emplace_back(path.text, number);
+    }
+  }
+  return found;
+}
+
+// What libjq would make of it is another thing: it takes NaN, ends at a NUL, and reads several values in a
+// row.
+std::string not_json(std::string_view body) {
+  const std::string why = json_problem(body, most_levels);
+  return why.empty() ? "" : fmt::format("the body is not JSON ({})", printable(why, 120));
+}
+
+// The body must be JSON.
+JsonValue parse_body(std::string_view body) {
+  return JsonValue(jv_parse_sized(body.data(), static_cast<int>(body.size())));
+}
+
+std::string to_answer(const JqFilters::Judgement& judgement) {
+  Json numbers = Json::array();
+  for (const auto& [path, value] : judgement.numbers) numbers.push_back(Json::array({path, value}));
+  return to_text(Json{{"problem", judgement.problem}, {"numbers", std::move(numbers)}});
+}
+
+JqFilters::Judgement from_answer(const std::string& text) {
+  const Json json = parse_json(text);
+  JqFilters::Judgement judgement{.problem = json.at("problem").get<std::string>()};
+  for (const Json& number : json.at("numbers"))
+    judgement.numbers.emplace_back(number.at(0).get<std::string>(), number.at(1).get<double>());
+  return judgement;
+}
+
+// In the process.
+JqFilters::Judgement judge_with(const Interpreter& interpreter, const std::vector<std::string>& filters,
+                                std::string_view body) {
+  if (auto wrong = not_json(body); !wrong.empty()) return {.problem = std::move(wrong)};
+  const JsonValue input = parse_body(body);
+  if (!input.valid())
+    return {.problem = fmt::format("the body is not JSON for jq ({})", first_line(input.message()))};
+  if (const auto& compiled = interpreter.compiled(); !compiled) return {.problem = compiled.error().text()};
+  return {.problem = interpreter.problem(input), .numbers = find_numbers(filters, input)};
+}
+
+Apart::Handler prepare(const std::vector<std::string>& filters, const JqFilters::Variables& variables) {
+  const auto interpreter = std::make_shared<const Interpreter>(filters, variables);
+  return [filters, interpreter](std::string_view question) -> std::string {
+    if (question.substr(0, 1) != std::string_view(&ask_compiled, 1))
+      return to_answer(judge_with(*interpreter, filters, question.substr(1)));
+    const auto& compiled = interpreter->compiled();
+    return compiled ? "" : fmt::format("{}\n{}", compiled.error().subject, compiled.error().problem);
+  };
+}
+
+// libjq takes 5 to 15 MiB for a MiB of JSON as services write it, 50 for one of the smallest objects, and 137
+// for what is made to take the most. The limit follows the bodies that are wanted.
+std::uint64_t memory_for(std::uint64_t max_body) {
+  constexpr std::uint64_t mega = 1024UL * 1024;
+  constexpr std::uint64_t most_megas = 1024UL * 1024;
+  return 32 * mega * std::clamp<std::uint64_t>((max_body + mega - 1) / mega, 1, most_megas);
+}
+
+// How long the compiling may take, which is a matter of milliseconds but for filters that are made to take
+// long.
+constexpr auto compile_time = std::chrono::seconds(30);
+
 } // namespace
 
 struct JqFilters::State {
-  std::vector<std::string> filters;
-  Variables variables;
-  std::function<void(const Error&)> on_failure;
-  bool plain = false;   // all of them
-  bool started = false; // the compiling
+  State(std::vector<std::string> all, Variables known, std::uint64_t max_body)
+      : filters(std::move(all)),
+        variables(std::move(known)),
+        plain(std::all_of(
+            filters.begin(), filters.end(),
+            [this](const std::string& filter) { return PlainFilter::is_plain(filter, variables); })),
+        memory(memory_for(max_body)),
+        apart([filters = filters, variables = variables] { return prepare(filters, variables); }, memory) {}
+
+  const std::vector<std::string> filters;
+  const Variables variables;
+  const bool plain; // all of them
+  const std::uint64_t memory;
+
+  std::timed_mutex asking; // one question at a time
+  Apart apart;
+
   std::mutex mutex;
   std::condition_variable changed;
-  std::optional<Result<void>> compiled; // once it is known
-  Jq jq;
+  std::optional<Result<void>> compiled = {}; // once it is known
 
-  Result<void> compile_all();
-  [[nodiscard]] bool plainly_true(const JsonValue& input) const;
-  static void start_compiling(const std::shared_ptr<State>& state);
+  [[nodiscard]] std::string name() const {
+    return filters.size() == 1 ? fmt::format("the filter `{}`", printable(filters.front(), 100))
+                               : "the filters together";
+  }
+  [[nodiscard]] std::optional<Judgement> judge_here(std::string_view body) const;
+  Result<void> ask_whether_compiled();
+  Result<Judgement> judge_apart(std::string_view body, const Deadline& deadline);
 };
 
-bool JqFilters::State::plainly_true(const JsonValue& input) const {
-  return plain && std::all_of(filters.begin(), filters.end(), [&](const std::string& filter) {
-           return PlainFilter::gives_true(filter, variables, input);
-         });
+Result<void> JqFilters::State::ask_whether_compiled() {
+  const std::lock_guard lock(asking);
+  const auto answer = apart.ask(std::string_view(&ask_compiled, 1), Deadline::after(compile_time));
+  if (!answer) {
+    const Error& error = answer.error();
+    if (error.outcome() == Outcome::timed_out)
+      return fail(Outcome::usage, name(), "takes too long to compile");
+    if (error.outcome() == Outcome::no)
+      return fail(Outcome::usage, name(),
+                  fmt::format("needs more than {} of memory to compile", format_size(memory)));
+    return tl::unexpected<Error>(error);
+  }
+  if (answer->empty()) return {};
+  const std::size_t end = answer->find('\n');
+  return fail(Outcome::usage, answer->substr(0, end), answer->substr(end + 1));
 }
 
-// On a thread of its own, once.
-void JqFilters::State::start_compiling(const std::shared_ptr<State>& state) {
-  if (std::exchange(state->started, true)) return;
-  std::thread([state] {
-    auto result = state->compile_all();
-    if (!result && state->on_failure) state->on_failure(result.error());
+// Nothing where the process is needed.
+std::optional<JqFilters::Judgement> JqFilters::State::judge_here(std::string_view body) const {
+  if (body.size() > most_here) return std::nullopt;
+  if (auto wrong = not_json(body); !wrong.empty()) return Judgement{.problem = std::move(wrong)};
+  if (!plain) return std::nullopt;
+  const JsonValue input = parse_body(body);
+  if (!input.valid()) return std::nullopt;
+  std::string problem;
+  for (const auto& filter : filters) {
+    const Truth truth = PlainFilter::decide(filter, variables, input);
+    if (truth == Truth::unknown) return std::nullopt;
+    if (truth == Truth::yes) continue;
+    problem = fmt::format("{} gave false{}", printable(filter), explain(filter, input));
+    break;
+  }
+  return Judgement{.problem = std::move(problem), .numbers = find_numbers(filters, input)};
+}
+
+Result<JqFilters::Judgement> JqFilters::State::judge_apart(std::string_view body, const Deadline& deadline) {
+  const auto late = [&] {
+    return fail(Outcome::timed_out, "",
+                fmt::format("{} did not end within {}", name(), format_duration(deadline.given())));
+  };
+  std::unique_lock lock(asking, std::defer_lock);
+  if (deadline.is_never())
+    lock.lock();
+  else if (!lock.try_lock_until(deadline.when()))
+    return late();
+  std::string question(1, ask_judgement);
+  question += body;
+  const auto answer = apart.ask(question, deadline);
+  if (answer) return from_answer(*answer);
+  const Error& error = answer.error();
+  if (error.outcome() == Outcome::timed_out) return late();
+  if (error.outcome() == Outcome::no)
+    return fail(Outcome::no, "",
+                fmt::format("{} needs more than {} of memory for its body of {}", name(), format_size(memory),
+                            format_size(body.size())));
+  return tl::unexpected<Error>(error);
+}
+
+std::shared_ptr<JqFilters> JqFilters::start(std::vector<std::string> filters, Variables variables,
+                                            std::function<void(const Error&)> on_failure,
+                                            std::uint64_t max_body) {
+  auto state = std::make_shared<State>(std::move(filters), std::move(variables), max_body);
+  std::shared_ptr<JqFilters> made(new JqFilters);
+  made->state_ = state;
+  if (state->plain) {
+    state->compiled = Result<void>(); // they compile
+    return made;
+  }
+  // Started on this thread: the process ends with the thread that makes it. Where it cannot be made, the
+  // question finds that, too.
+  (void)state->apart.start();
+  std::thread([state, on_failure = std::move(on_failure)] {
+    auto result = state->ask_whether_compiled();
+    if (!result && on_failure) on_failure(result.error());
     const std::lock_guard lock(state->mutex);
     state->compiled = std::move(result);
     state->changed.notify_all();
   }).detach();
-}
-
-Result<void> JqFilters::State::compile_all() {
-  for (const auto& filter : filters)
-    if (filter.find('\0') != std::string::npos || filter.find_first_not_of(" \t\n") == std::string::npos)
-      return fail(Outcome::usage, fmt::format("'{}'", printable(filter)), "is not a jq filter");
-  auto all = compile(one_program(filters), variables);
-  if (!all) { // which one is it?
-    for (const auto& filter : filters)
-      if (auto alone = compile(filter, variables); !alone) return forward_error(alone);
-    return fail(Outcome::usage, fmt::format("'{}'", printable(filters.front())), "is not one jq expression");
-  }
-  jq = std::move(*all);
-  return {};
-}
-
-std::shared_ptr<JqFilters> JqFilters::start(std::vector<std::string> filters, Variables variables,
-                                            std::function<void(const Error&)> on_failure) {
-  auto state = std::make_shared<State>();
-  state->filters = std::move(filters);
-  state->variables = std::move(variables);
-  state->on_failure = std::move(on_failure);
-  state->plain = std::all_of(state->filters.begin(), state->filters.end(), [&](const std::string& filter) {
-    return PlainFilter::is_plain(filter, state->variables);
-  });
-  if (!state->plain) State::start_compiling(state);
-  std::shared_ptr<JqFilters> made(new JqFilters);
-  made->state_ = std::move(state);
   return made;
 }
 
-Result<void> JqFilters::compiled() {
+Result<void> JqFilters::compiled(const Deadline& deadline) {
   std::unique_lock lock(state_->mutex);
-  if (!state_->started) return {}; // plain ones compile
-  state_->changed.wait(lock, [this] { return state_->compiled.has_value(); });
+  const auto known = [this] { return state_->compiled.has_value(); };
+  if (deadline.is_never())
+    state_->changed.wait(lock, known);
+  else if (!state_->changed.wait_until(lock, deadline.when(), known))
+    return fail(Outcome::timed_out, "",
+                fmt::format("{} was not ready within {}", state_->name(), format_duration(deadline.given())));
   return *state_->compiled;
 }
 
-Result<void> JqFilters::check(std::string_view json) {
-  if (auto ready = compiled(); !ready) return ready;
-  std::unique_lock lock(state_->mutex);
-  if (json.size() > INT_MAX) return fail(Outcome::no, "JSON", "is longer than 2 GiB");
-  const JsonValue input(jv_parse_sized(json.data(), static_cast<int>(json.size())));
-  if (!input.valid()) {
-    std::string why = input.message();
-    why.resize(std::min(why.size(), why.find(" (while parsing"))); // all of the text follows there
-    return fail(Outcome::no, "",
-                fmt::format("the body is not JSON ({})", why.empty() ? "it is empty" : printable(why)));
-  }
-  if (state_->plainly_true(input)) return {};
-  State::start_compiling(state_);
-  state_->changed.wait(lock, [this] { return state_->compiled.has_value(); });
-  if (!*state_->compiled) return *state_->compiled;
-  jq_start(state_->jq.get(), input.give(), 0);
-  for (const auto& filter : state_->filters) {
-    const std::string problem = judge_result(JsonValue(jq_next(state_->jq.get())));
-    if (!problem.empty())
-      return fail(Outcome::no, "",
-                  fmt::format("{} {}{}", printable(filter), problem, explain(filter, input)));
-  }
-  return {};
-}
-
-std::vector<std::pair<std::string, double>> JqFilters::numbers(std::string_view json) {
-  const std::lock_guard lock(state_->mutex);
-  std::vector<std::pair<std::string, double>> found;
-  if (json.size() > INT_MAX) return found;
-  const JsonValue input(jv_parse_sized(json.data(), static_cast<int>(json.size())));
-  if (!input.valid()) return found;
-  for (const auto& filter : state_->filters) {
-    const auto paths = PathReader(filter).read();
-    if (!paths) continue;
-    for (const auto& path : *paths) {
-      JsonValue value(jv_getpath(input.give(), path.keys.give()));
-      const bool known =
-          std::any_of(found.begin(), found.end(), [&](const auto& each) { return each.first == path.text; });
-      if (value.kind() == JV_KIND_NUMBER && !known)
-        found.emplace_back(path.text, jv_number_value(value.take()));
-    }
-  }
-  return found;
+Result<JqFilters::Judgement> JqFilters::check(std::string_view body, const Deadline& deadline) {
+  if (auto ready = compiled(deadline); !ready) return forward_error(ready);
+  if (body.size() >= INT_MAX) return Judgement{.problem = "the body is longer than 2G"};
+  if (auto judged = state_->judge_here(body)) return std::move(*judged);
+  return state_->judge_apart(body, deadline);
 }
 
 } // namespace safe_deploy

@@ -1,7 +1,9 @@
 #pragma once
 
+#include "deadline.hpp"
 #include "error.hpp"
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -11,35 +13,43 @@
 
 namespace safe_deploy {
 
-// jq filters that are compiled once, all together, and must each give true for a JSON text. libjq takes some
-// 25 ms to start (it compiles its own builtins each time), so that happens on a thread of its own, beside the
-// waiting; and not at all for filters that only compare (`.status == "healthy"`), as long as they are
-// content.
+// jq filters that are compiled once, all together, and must each give true for a JSON text. They run in a
+// process of their own, with a limit of memory, for neither a filter nor a body can be trusted to end. It is
+// started at once, since libjq takes some 25 ms to start (it compiles its own builtins each time): that
+// happens beside the waiting. Filters that only compare (`.status == "healthy"`) are decided here, and need
+// the process for large bodies only.
 class JqFilters {
  public:
   using Variables = std::vector<std::pair<std::string, std::string>>; // name without $, value: a string
 
-  // Starts the compiling and returns at once. `on_failure` is called, on that thread, if a filter does not
-  // compile; what it refers to must live as long as the process may wait.
+  struct Judgement {
+    // Why the first filter that does not give true, and nothing else, is not content:
+    // `.status == "healthy" gave false (it is "unhealthy")`; or why the body is not JSON. Empty: all are.
+    std::string problem = {};
+    // The numbers that the filters speak of, each once, as the path in the filter says it:
+    // {".activeStreams", 2}.
+    std::vector<std::pair<std::string, double>> numbers = {};
+  };
+
+  // Starts the compiling and returns at once. `on_failure` is called, on a thread of its own, if a filter
+  // does not compile; what it refers to must live as long as the process may wait. Bodies will be of
+  // `max_body` bytes at most: the process may take 32 times as much of memory, and 32 MiB at least. To be
+  // called on a thread that lives as long as the filters are asked.
   static std::shared_ptr<JqFilters> start(std::vector<std::string> filters, Variables variables,
-                                          std::function<void(const Error&)> on_failure = {});
+                                          std::function<void(const Error&)> on_failure = {},
+                                          std::uint64_t max_body = 1024UL * 1024);
 
-  // Waits until they are compiled. Outcome::usage if one cannot be.
-  Result<void> compiled();
+  // Waits until they are compiled. Outcome::usage if one cannot be, timed_out.
+  Result<void> compiled(const Deadline& deadline = Deadline::never());
 
-  // Whether each filter gives true, and nothing else, for `json`. The error, Outcome::no, says what the first
-  // that does not gave instead: `.status == "healthy" gave false (it is "unhealthy")`. A filter that computes
-  // without end is not interrupted here: the policy gives such a check up.
-  Result<void> check(std::string_view json);
-
-  // The numbers that the filters speak of, each once, as the path in the filter says it: {".activeStreams",
-  // 2}.
-  std::vector<std::pair<std::string, double>> numbers(std::string_view json);
+  // Errors: those of compiled(); timed_out for a filter that does not end; no for one that takes too much
+  // memory; os_error where there can be no process.
+  Result<Judgement> check(std::string_view body, const Deadline& deadline);
 
  private:
   struct State;
   JqFilters() = default;
-  std::shared_ptr<State> state_; // shared with the compiling thread
+  std::shared_ptr<State> state_; // shared with the thread that waits for the compiling
 };
 
 } // namespace safe_deploy

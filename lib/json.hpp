@@ -2,7 +2,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include <cstddef>
 #include <string>
+#include <string_view>
 
 // The class is compiled once, in json.cpp, and not again in every file that makes an object.
 extern template class nlohmann::basic_json<nlohmann::ordered_map>;
@@ -18,5 +20,10 @@ std::string to_text(const Json& json, int indent = -1);
 
 // The text as JSON; a discarded value (is_discarded()) if it is none.
 Json parse_json(const std::string& text);
+
+// What keeps a text from being one JSON value to the letter (RFC 8259), with at most `most_levels` arrays and
+// objects in each other: "line 1, column 7: ..."; empty if nothing does. Nothing is built and nothing
+// recurses, whatever the text is.
+std::string json_problem(std::string_view text, std::size_t most_levels);
 
 } // namespace safe_deploy

@@ -32,16 +32,22 @@ constexpr Duration last_moment = std::chrono::milliseconds(50);
 // What has not happened within this time is asked for less often, where it is asked for all the time.
 constexpr auto soon = std::chrono::seconds(1);
 
-Answer not_answered(const Asked& asked) {
-  return {.verdict = asked.warning_only ? Verdict::warning : Verdict::no,
-          .reason = "timeout",
-          .sentence = fmt::format("no answer within {}", format_duration(asked.attempt_timeout))};
+// What an answer, of the check or its gate, means by how it is asked.
+Answer judged(const Asked& asked, Answer answer) {
+  if (asked.required && answer.verdict == Verdict::skipped) answer.verdict = Verdict::no;
+  if (asked.warning_only && answer.verdict == Verdict::no) answer.verdict = Verdict::warning;
+  return answer;
+}
+
+Answer not_answered(const Asked& asked, Duration within, bool hangs = true) {
+  return judged(asked, Answer::no("timeout", fmt::format("no answer within {}{}", format_duration(within),
+                                                         hangs ? ", and it still hangs" : "")));
 }
 
 Asking ask_timed(const Asked& asked, const Deadline& deadline) {
   const auto start = Clock::now();
-  Answer answer = asked.check->ask(deadline.earlier(Deadline::after(asked.attempt_timeout, start)));
-  if (asked.warning_only && answer.verdict == Verdict::no) answer.verdict = Verdict::warning;
+  Answer answer =
+      judged(asked, asked.check->ask(deadline.earlier(Deadline::after(asked.attempt_timeout, start))));
   return {asked.name, std::move(answer), std::chrono::duration_cast<Duration>(Clock::now() - start)};
 }
 
@@ -51,30 +57,36 @@ bool same_answer(const Answer& a, const Answer& b) {
 
 // One run of ask_once, shared with its threads: one that hangs outlives the run.
 struct OnceRun {
+  struct Item {
+    std::optional<Clock::time_point> begun = {}; // the attempt that is under way
+    std::optional<Asking> answer = {};
+  };
   std::mutex mutex;
   std::condition_variable changed;
-  std::vector<std::optional<Asking>> answers;
+  std::vector<Item> items;
+
+  void change(std::size_t i, Item to) {
+    const std::lock_guard lock(mutex);
+    items[i] = std::move(to);
+    changed.notify_all();
+  }
 };
 
-Asking ask_repeatedly(const Asked& asked, const Deadline& deadline) {
+void ask_repeatedly(OnceRun& run, std::size_t i, const Asked& asked, const Deadline& deadline) {
   for (unsigned attempt = 1;; ++attempt) {
+    run.change(i, {.begun = Clock::now()});
     Asking asking = ask_timed(asked, deadline);
     if (asking.answer.verdict != Verdict::no || attempt >= asked.attempts || deadline.has_passed())
-      return asking;
+      return run.change(i, {.answer = std::move(asking)});
+    run.change(i, {});
     std::this_thread::sleep_for(std::min(asked.interval, deadline.remaining()));
   }
 }
 
-Clock::time_point given_up_at(const Asked& asked, const Deadline& deadline, Clock::time_point now) {
-  if (asked.attempt_timeout == without_limit) return deadline.when();
-  // As a double: three hours and a million attempts are more than the clock can count.
-  const double all_attempts =
-      asked.attempts * std::chrono::duration<double>(asked.attempt_timeout + asked.interval).count();
-  if (all_attempts > 1e9) return deadline.when();
-  return deadline
-      .earlier(Deadline::after(
-          std::chrono::duration_cast<Duration>(std::chrono::duration<double>(all_attempts)), now))
-      .when();
+// The attempt that is under way has this much time, and no other follows one that hangs.
+Deadline given_up_at(const OnceRun::Item& item, const Asked& asked, const Deadline& deadline) {
+  if (!item.begun) return deadline;
+  return deadline.earlier(Deadline::after(asked.attempt_timeout, *item.begun));
 }
 
 } // namespace
@@ -82,35 +94,34 @@ Clock::time_point given_up_at(const Asked& asked, const Deadline& deadline, Cloc
 std::vector<Asking> ask_once(std::vector<Asked> checks, const Deadline& deadline) {
   const auto start = Clock::now();
   auto run = std::make_shared<OnceRun>();
-  run->answers.resize(checks.size());
-  for (std::size_t i = 0; i < checks.size(); ++i) {
-    if (checks[i].check->instant()) continue;
-    std::thread([run, i, asked = checks[i], deadline] {
-      Asking asking = ask_repeatedly(asked, deadline);
-      const std::lock_guard lock(run->mutex);
-      run->answers[i] = std::move(asking);
-      run->changed.notify_all();
-    }).detach();
-  }
-  for (std::size_t i = 0; i < checks.size(); ++i) {
-    if (!checks[i].check->instant()) continue;
-    Asking asking = ask_repeatedly(checks[i], deadline);
-    const std::lock_guard lock(run->mutex);
-    run->answers[i] = std::move(asking);
-  }
+  run->items.resize(checks.size());
+  for (std::size_t i = 0; i < checks.size(); ++i)
+    if (!checks[i].check->instant())
+      std::thread([run, i, asked = checks[i], deadline] {
+        ask_repeatedly(*run, i, asked, deadline);
+      }).detach();
+  for (std::size_t i = 0; i < checks.size(); ++i)
+    if (checks[i].check->instant()) ask_repeatedly(*run, i, checks[i], deadline);
 
   std::vector<Asking> answers;
   std::unique_lock lock(run->mutex);
   for (std::size_t i = 0; i < checks.size(); ++i) {
-    const auto limit = given_up_at(checks[i], deadline, start);
-    const auto answered = [&] { return run->answers[i].has_value(); };
-    if (limit == Clock::time_point::max())
-      run->changed.wait(lock, answered);
-    else
-      run->changed.wait_until(lock, limit + grace, answered);
-    answers.push_back(run->answers[i] ? *run->answers[i]
-                                      : Asking{checks[i].name, not_answered(checks[i]),
-                                               std::chrono::duration_cast<Duration>(Clock::now() - start)});
+    const auto& item = run->items[i];
+    const Asked& asked = checks[i];
+    while (!item.answer) {
+      const Deadline limit = given_up_at(item, asked, deadline);
+      if (limit.is_never())
+        run->changed.wait(lock);
+      else if (limit.has_passed(Clock::now() - grace))
+        break;
+      else
+        run->changed.wait_until(lock, limit.when() + grace);
+    }
+    answers.push_back(item.answer
+                          ? *item.answer
+                          : Asking{asked.name,
+                                   not_answered(asked, std::min(asked.attempt_timeout, deadline.given())),
+                                   std::chrono::duration_cast<Duration>(Clock::now() - start)});
   }
   return answers;
 }
@@ -222,8 +233,7 @@ class Waiter {
     waited_.elapsed = elapsed();
     for (auto& item : items_) {
       waited_.attempts = std::max(waited_.attempts, item.attempts);
-      waited_.answers.push_back(item.last ? *item.last
-                                          : Asking{item.asked.name, not_answered(item.asked), {}});
+      waited_.answers.push_back(item.last ? *item.last : never_answered(item));
     }
     return waited_;
   }
@@ -241,8 +251,10 @@ class Waiter {
     Pace pace;
     Pace instant_pace; // of an instant check, or of the gate
     std::unique_ptr<Worker> worker = {};
-    bool asking = false; // the worker is at it
-    bool held = false;   // answered at the end of the hold
+    bool asking = false;   // the worker is at it
+    bool given_up = false; // the worker is at it for longer than it may be
+    bool at_gate = false;  // `last` is the gate's
+    bool held = false;     // answered at the end of the hold
     std::size_t ask_timer = 0;
     std::size_t give_up_timer = 0;
     std::optional<Asking> last = {};
@@ -252,6 +264,11 @@ class Waiter {
 
   [[nodiscard]] Duration elapsed() const {
     return std::chrono::duration_cast<Duration>(Clock::now() - wait_.started);
+  }
+
+  [[nodiscard]] Asking never_answered(const Item& item) const {
+    const Duration within = std::min(item.asked.attempt_timeout, waited_.elapsed);
+    return {item.asked.name, not_answered(item.asked, within, false), {}};
   }
 
   void end(Waited::End how) {
@@ -343,10 +360,11 @@ class Waiter {
       return;
     }
     if (item.asked.gate) {
-      Answer at_gate = item.asked.gate->ask(wait_.deadline);
-      if (!at_gate.good()) {
-        at_gate.counts = false;
-        settle(item, {item.asked.name, std::move(at_gate), {}});
+      Answer answer = item.asked.gate->ask(wait_.deadline);
+      item.at_gate = !answer.good();
+      if (item.at_gate) {
+        answer.counts = false;
+        settle(item, {item.asked.name, judged(item.asked, std::move(answer)), {}});
         return;
       }
     }
@@ -364,31 +382,33 @@ class Waiter {
     auto asking = item.worker->take_answer();
     if (!asking) return;
     loop_->disarm(item.give_up_timer);
-    item.asking = false;
+    item.asking = item.given_up = false;
     settle(item, std::move(*asking));
   }
 
   // The worker goes on with its ask, and is not asked again before it is back.
   void give_up(Item& item) {
-    take(item, {item.asked.name, not_answered(item.asked), item.asked.attempt_timeout});
+    item.given_up = true;
+    take(item,
+         {item.asked.name, not_answered(item.asked, item.asked.attempt_timeout), item.asked.attempt_timeout});
     judge();
+    if (closing_) hold(item);
   }
 
   // Takes an answer, sees whether that ends the wait, and says when to ask again.
   void settle(Item& item, Asking asking) {
-    const bool at_gate = !item.instant && item.asked.gate && !asking.answer.good() && !asking.answer.counts;
     take(item, std::move(asking));
     judge();
     if (ended_) return;
     if (closing_) {
-      item.held = true;
-      end_if_held();
+      hold(item);
       return;
     }
-    if (item.last->answer.good() && !item.instant) {
+    const Answer& answer = item.last->answer;
+    const bool instant = item.instant || (item.at_gate && answer.verdict != Verdict::skipped);
+    if (is_final_skip(item) || (!answer.objects() && !instant)) {
       loop_->arm(item.ask_timer, Clock::now() + wait_.longest_pause);
     } else {
-      const bool instant = item.instant || at_gate;
       Duration pause = instant ? item.instant_pace.next() : item.pace.next();
       if (instant && elapsed() > soon) pause += pause / 2;
       loop_->arm(item.ask_timer, Clock::now() + pause);
@@ -398,20 +418,44 @@ class Waiter {
   void take(Item& item, Asking asking) {
     const Answer& answer = asking.answer;
     const bool changed = !item.last || !same_answer(item.last->answer, answer);
-    item.yeses = answer.good() ? item.yeses + 1 : 0;
-    if (!answer.good() && answer.counts) ++item.attempts;
+    item.yeses = answer.good() && !item.at_gate ? item.yeses + 1 : 0;
+    if (answer.objects() && answer.counts) ++item.attempts;
     item.last = std::move(asking);
     if (changed && wait_.on_answer) wait_.on_answer(*item.last, elapsed());
     const bool used_up = wait_.attempts != 0 && item.attempts >= wait_.attempts;
-    if (!item.last->answer.good() && (item.last->answer.final || used_up || holding_)) lost_ = &item;
+    if (item.last->answer.objects() && (item.last->answer.final || used_up || holding_)) lost_ = &item;
+  }
+
+  // One that cannot be asked, now or later.
+  static bool is_final_skip(const Item& item) {
+    return item.last && item.last->answer.verdict == Verdict::skipped && item.last->answer.final;
+  }
+
+  // Those that warn while nobody listens yet, and those that cannot be asked, are not waited for, nor are
+  // they a yes by themselves: the first may warn of nothing a moment later, the other be asked.
+  [[nodiscard]] bool is_reached() const {
+    const auto is_yes = [this](const Item& item) { return item.yeses >= wait_.rise; };
+    if (wait_.any) return std::any_of(items_.begin(), items_.end(), is_yes);
+    const auto warns_at_gate = [](const Item& item) {
+      return item.at_gate && item.last->answer.verdict == Verdict::warning;
+    };
+    const auto is_skipped = [](const Item& item) {
+      return item.last && item.last->answer.verdict == Verdict::skipped;
+    };
+    if (!std::all_of(items_.begin(), items_.end(), [&](const Item& item) {
+          return is_yes(item) || warns_at_gate(item) || is_skipped(item);
+        }))
+      return false;
+    return std::any_of(items_.begin(), items_.end(),
+                       [&](const Item& item) { return is_yes(item) || warns_at_gate(item); }) ||
+           std::all_of(items_.begin(), items_.end(), is_final_skip);
   }
 
   // Whether what is known now ends the wait.
   void judge() {
-    const auto satisfied = [this](const Item& item) { return item.yeses >= wait_.rise; };
     if (lost_ != nullptr) {
       const auto hopeless = [this](const Item& item) {
-        return item.last && !item.last->answer.good() &&
+        return item.last && item.last->answer.objects() &&
                (item.last->answer.final || (wait_.attempts != 0 && item.attempts >= wait_.attempts));
       };
       if (holding_ || !wait_.any || std::all_of(items_.begin(), items_.end(), hopeless)) {
@@ -422,9 +466,7 @@ class Waiter {
       lost_ = nullptr;
     }
     if (holding_ || ended_) return;
-    const bool reached = wait_.any ? std::any_of(items_.begin(), items_.end(), satisfied)
-                                   : std::all_of(items_.begin(), items_.end(), satisfied);
-    if (!reached) return;
+    if (!is_reached()) return;
     if (items_.size() > 1 && !wait_.any && !still_so()) return;
     if (process_has_ended()) { // its last answer says nothing about what runs now
       end(Waited::End::process_ended);
@@ -447,7 +489,7 @@ class Waiter {
     for (auto& item : items_) {
       if (!item.instant) continue;
       take(item, ask_timed(item.asked, wait_.deadline));
-      if (item.yeses == 0) return false;
+      if (item.last->answer.objects()) return false;
     }
     return true;
   }
@@ -458,8 +500,17 @@ class Waiter {
       return;
     }
     // It has held when it still says so: what is being asked now, or is asked now, is the last answer.
+    // One that hangs has said its last word.
     closing_ = true;
-    for (auto& item : items_) ask(item);
+    for (auto& item : items_) {
+      item.held = item.held || item.given_up;
+      ask(item);
+    }
+    end_if_held();
+  }
+
+  void hold(Item& item) {
+    item.held = true;
     end_if_held();
   }
 

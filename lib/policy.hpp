@@ -22,6 +22,7 @@ struct Asked {
   unsigned attempts = 1; // for ask_once: how often a no is asked again
   Duration interval = std::chrono::seconds(1);
   bool warning_only = false; // level = warning: a no becomes a warning
+  bool required = false;     // one that cannot be made is a no; else it is no yes, and no objection
   // An instant check that must say yes before `check` is asked at all, such as "something listens there". Its
   // no stands for the answer meanwhile, and does not count.
   std::shared_ptr<Check> gate = {};
@@ -94,9 +95,10 @@ struct Waited {
   Duration elapsed{};
 };
 
-// Asks until all (or any) of the checks say yes. Instant checks are asked on the caller's thread before
-// anything else is set up, so that a wait that is over already costs next to nothing. SIGTERM and SIGINT end
-// the wait. Errors: only what the operating system refuses (no descriptors, no memory).
+// Asks until all (or any) of the checks say yes. One that is skipped is not waited for. Instant checks are
+// asked on the caller's thread before anything else is set up, so that a wait that is over already costs next
+// to nothing. SIGTERM and SIGINT end the wait. Errors: only what the operating system refuses (no
+// descriptors, no memory).
 Result<Waited> wait_until_yes(UntilYes wait);
 
 } // namespace safe_deploy

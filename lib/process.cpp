@@ -325,6 +325,23 @@ std::vector<pid_t> Cgroups::processes(const std::string& path) const {
   return pids;
 }
 
+std::vector<pid_t> Cgroups::processes_below(const std::string& path) const {
+  constexpr std::size_t most = 1000;
+  std::vector<std::string> paths{path};
+  std::vector<pid_t> pids;
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    const auto here = processes(paths[i]);
+    pids.insert(pids.end(), here.begin(), here.end());
+    const Directory directory = open_directory(root_.get(), fmt::format(".{}", paths[i]).c_str());
+    while (const dirent* entry = directory ? readdir(directory.get()) : nullptr) {
+      const std::string_view name = entry->d_name;
+      if (entry->d_type == DT_DIR && name != "." && name != ".." && paths.size() < most)
+        paths.push_back(fmt::format("{}/{}", paths[i], name));
+    }
+  }
+  return pids;
+}
+
 std::optional<Holder> holder_of_process(pid_t pid) {
   const Fd proc(open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
   const auto uid = uid_of(proc.get(), std::to_string(pid).c_str());

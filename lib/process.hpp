@@ -40,6 +40,10 @@ class Cgroups {
   // Those in just this cgroup, not below it.
   [[nodiscard]] std::vector<pid_t> processes(const std::string& path) const;
 
+  // Those in this cgroup and the ones below it, which a service may make as many and as deep as it likes:
+  // only the first thousand of them are looked into.
+  [[nodiscard]] std::vector<pid_t> processes_below(const std::string& path) const;
+
  private:
   explicit Cgroups(Fd root, std::string mount) : root_(std::move(root)), mount_(std::move(mount)) {}
   Fd root_;

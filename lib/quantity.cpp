@@ -66,30 +66,41 @@ std::optional<double> take_time_unit(std::string_view& text) {
   return std::nullopt;
 }
 
-} // namespace
-
-Result<Duration> parse_duration(std::string_view text) {
-  const auto bad = [&] {
-    return fail(Outcome::usage, fmt::format("'{}'", text),
-                "is not a duration (such as 500ms, 30s, 1m30s, 2h or infinity)");
-  };
-  if (text == "infinity") return without_limit;
-  if (text.empty()) return bad();
+// Nothing if it is none.
+std::optional<Duration> read_duration(std::string_view text) {
+  if (text.empty()) return std::nullopt;
   double total = 0;
   for (std::string_view rest = text; !rest.empty();) {
     const auto number = take_decimal(rest);
-    if (!number) return bad();
+    if (!number) return std::nullopt;
     const bool bare = number->rest.empty();
     rest = number->rest;
-    if (bare && number->value != 0 && total != 0) return bad(); // "1m30": half a sentence
+    if (bare && number->value != 0 && total != 0) return std::nullopt; // "1m30": half a sentence
     const auto unit = bare ? std::optional<double>(1e6) : take_time_unit(rest);
-    if (!unit) return bad();
+    if (!unit) return std::nullopt;
     total += number->value * *unit;
     while (rest.size() > 1 && rest.front() == ' ') rest.remove_prefix(1);
   }
   // A hundred years: longer than anything that is waited for, and far from overflow in any clock.
-  if (total > 100.0 * 365 * 86400e6) return bad();
+  if (total > 100.0 * 365 * 86400e6) return std::nullopt;
   return Duration(static_cast<Duration::rep>(std::llround(total)));
+}
+
+} // namespace
+
+Result<Duration> parse_duration(std::string_view text) {
+  if (text == "infinity") return without_limit;
+  if (const auto duration = read_duration(text)) return *duration;
+  return fail(Outcome::usage, fmt::format("'{}'", text),
+              "is not a duration (such as 500ms, 30s, 1m30s, 2h, 14d or infinity)");
+}
+
+Result<Duration> parse_limited_duration(std::string_view text) {
+  const auto duration = read_duration(text);
+  if (duration && *duration > Duration::zero()) return *duration;
+  return fail(Outcome::usage, fmt::format("'{}'", text),
+              duration || text == "infinity" ? "is not a duration of more than 0, with a limit"
+                                             : "is not a duration (such as 500ms, 30s, 1m30s, 2h or 14d)");
 }
 
 Result<std::uint64_t> parse_size(std::string_view text) {
@@ -119,6 +130,13 @@ Result<double> parse_percent(std::string_view text) {
   return number->value;
 }
 
+Result<double> parse_decimal(std::string_view text) {
+  const auto number = take_decimal(text);
+  if (!number || !number->rest.empty())
+    return fail(Outcome::usage, fmt::format("'{}'", text), "is not a number (such as 1.5)");
+  return number->value;
+}
+
 Result<std::uint64_t> parse_count(std::string_view text, std::uint64_t least, std::uint64_t most) {
   std::uint64_t value = 0;
   const char* end = text.data() + text.size();
@@ -141,15 +159,24 @@ Result<bool> parse_boolean(std::string_view text) {
   return fail(Outcome::usage, fmt::format("'{}'", text), "is neither yes nor no");
 }
 
+std::string format_number(double value) {
+  std::array<char, 32> text{};
+  constexpr double exact = 1e15; // whole numbers up to here have all their digits
+  const bool whole = value == std::floor(value) && std::abs(value) < exact;
+  (void)std::snprintf(text.data(), text.size(), whole ? "%.0f" : "%.6g", value);
+  return text.data();
+}
+
 std::string format_duration(Duration duration) {
   if (duration == without_limit) return "without limit";
   const auto microseconds = duration.count();
+  const auto tenths = [](auto count) { return fmt::format("{}.{}", count / 10, count % 10); };
   if (microseconds < 1000) return fmt::format("{}us", microseconds);
-  if (microseconds < 10'000) return fmt::format("{:.1f}ms", static_cast<double>(microseconds) / 1e3);
+  if (microseconds < 10'000) return tenths((microseconds + 50) / 100) + "ms";
   if (microseconds < 1'000'000) return fmt::format("{}ms", microseconds / 1000);
   if (microseconds < 60'000'000) {
     if (microseconds % 1'000'000 == 0) return fmt::format("{}s", microseconds / 1'000'000);
-    return fmt::format("{:.1f}s", std::floor(static_cast<double>(microseconds) / 1e5) / 10);
+    return tenths(microseconds / 100'000) + "s";
   }
   const auto seconds = microseconds / 1'000'000;
   const auto two_units = [](auto large, char large_unit, auto small, char small_unit) {
@@ -169,9 +196,10 @@ std::string format_size(std::uint64_t bytes) {
     value /= 1024;
     ++index;
   }
+  const auto tenths = static_cast<std::uint64_t>(std::llround(value * 10));
   if (index == 0 || value >= 100 || value == std::floor(value))
-    return fmt::format("{:.0f}{}", value, letters[index]);
-  return fmt::format("{:.1f}{}", value, letters[index]);
+    return fmt::format("{}{}", std::llround(value), letters[index]);
+  return fmt::format("{}.{}{}", tenths / 10, tenths % 10, letters[index]);
 }
 
 } // namespace safe_deploy

@@ -15,17 +15,27 @@ namespace safe_deploy {
 // "infinity" gives without_limit. Negative, empty, unknown unit, overflow: Outcome::usage.
 Result<Duration> parse_duration(std::string_view text);
 
+// More than nothing, and not without limit.
+Result<Duration> parse_limited_duration(std::string_view text);
+
 // "500M", "10G", "4096": bytes, powers of 1024, suffixes B K M G T P with an optional "iB" or "B".
 Result<std::uint64_t> parse_size(std::string_view text);
 
 // "80%" or "80": 0 to 100.
 Result<double> parse_percent(std::string_view text);
 
+// "0.5", "12": a decimal number without sign or exponent, of at most 18 digits. Neither "inf" nor "nan".
+Result<double> parse_decimal(std::string_view text);
+
 // A decimal number between `least` and `most`, without sign or space.
 Result<std::uint64_t> parse_count(std::string_view text, std::uint64_t least, std::uint64_t most);
 
 // "yes", "true", "on" or "1"; "no", "false", "off" or "0".
 Result<bool> parse_boolean(std::string_view text);
+
+// "71.5", "0.25", "1200000": a whole number, or at most six digits that count. (Not by fmt: its way of
+// printing floating point would add 12 kB to each tool.)
+std::string format_number(double value);
 
 // "250ms", "3.2s", "1m 30s", "2h 5m": for people, with at most two units.
 std::string format_duration(Duration duration);

@@ -2,13 +2,14 @@
 
 #include "fd.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <climits>
 #include <system_error>
 
 namespace safe_deploy {
@@ -52,12 +53,6 @@ Attempt begin(const Endpoint& endpoint, Reached& reached) {
   return attempt;
 }
 
-int milliseconds_until(const Deadline& deadline) {
-  if (deadline.is_never()) return -1;
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline.remaining());
-  return static_cast<int>(std::min<std::chrono::milliseconds::rep>(left.count(), INT_MAX));
-}
-
 } // namespace
 
 std::string Reached::text() const {
@@ -91,7 +86,13 @@ std::string join_texts(const std::vector<Reached>& all) {
 }
 
 std::vector<Reached> reach(const std::vector<Endpoint>& endpoints, const Deadline& deadline) {
-  std::vector<Reached> results(endpoints.size());
+  return reach_first(endpoints, deadline).all;
+}
+
+FirstReached reach_first(const std::vector<Endpoint>& endpoints, const Deadline& deadline) {
+  FirstReached first;
+  std::vector<Reached>& results = first.all;
+  results.resize(endpoints.size());
   std::vector<Attempt> attempts;
   for (std::size_t i = 0; i < endpoints.size(); ++i) attempts.push_back(begin(endpoints[i], results[i]));
   std::vector<pollfd> waiting(attempts.size());
@@ -99,7 +100,7 @@ std::vector<Reached> reach(const std::vector<Endpoint>& endpoints, const Deadlin
     for (std::size_t i = 0; i < attempts.size(); ++i)
       waiting[i] = {attempts[i].pending ? attempts[i].socket.get() : -1, POLLOUT, 0};
     if (std::none_of(attempts.begin(), attempts.end(), [](const Attempt& one) { return one.pending; })) break;
-    const int ready = poll(waiting.data(), waiting.size(), milliseconds_until(deadline));
+    const int ready = poll(waiting.data(), waiting.size(), deadline.for_poll());
     if (ready < 0 && errno == EINTR) continue;
     if (ready <= 0) break; // the deadline: those that are pending have timed out
     for (std::size_t i = 0; i < attempts.size(); ++i) {
@@ -112,16 +113,33 @@ std::vector<Reached> reach(const std::vector<Endpoint>& endpoints, const Deadlin
       results[i] = ended(std::move(results[i].where), error_number);
     }
   }
-  return results;
+  for (; first.index < results.size(); ++first.index) {
+    if (results[first.index].how != Reached::How::connected) continue;
+    first.socket = std::move(attempts[first.index].socket);
+    break;
+  }
+  return first;
+}
+
+bool await_events(int fd, short events, const Deadline& deadline) {
+  for (;;) {
+    pollfd waiting{fd, events, 0};
+    const int ready = poll(&waiting, 1, deadline.for_poll());
+    if (ready > 0) return true;
+    if (ready == 0 || errno != EINTR) return false;
+  }
 }
 
 namespace {
 
+SocketAddress unix_address(const Target& target) {
+  return target.kind == Target::Kind::unix_path ? SocketAddress::unix_path(target.name)
+                                                : SocketAddress::unix_abstract(target.name);
+}
+
 // Connected to a unix socket of whatever type; the errno of connect(2) beside.
 Fd connect_to_unix(const Target& target, int& error_number) {
-  const SocketAddress address = target.kind == Target::Kind::unix_path
-                                    ? SocketAddress::unix_path(target.name)
-                                    : SocketAddress::unix_abstract(target.name);
+  const SocketAddress address = unix_address(target);
   Fd socket;
   for (const int type : {SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM}) {
     socket.reset(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -132,6 +150,30 @@ Fd connect_to_unix(const Target& target, int& error_number) {
 }
 
 } // namespace
+
+FirstReached reach_first_unix(const Target& target, const Deadline& deadline) {
+  FirstReached first;
+  Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  // While the queue is full a non-blocking connect(2) fails at once, and no event tells when there is room. A
+  // blocking one waits for it, as long as SO_SNDTIMEO says; 0 would be without limit.
+  timeval limit{};
+  if (!deadline.is_never()) {
+    const auto left = std::max<Duration>(deadline.remaining(), std::chrono::milliseconds(1)).count();
+    limit.tv_sec = static_cast<time_t>(left / 1'000'000);
+    limit.tv_usec = static_cast<suseconds_t>(left % 1'000'000);
+  }
+  int error_number = errno;
+  if (socket) {
+    (void)setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    error_number = connect_now(socket.get(), unix_address(target));
+  }
+  first.all.push_back(ended(target.text, error_number == EAGAIN ? ETIMEDOUT : error_number));
+  if (error_number != 0) return first;
+  const int flags = fcntl(socket.get(), F_GETFL);
+  (void)fcntl(socket.get(), F_SETFL, flags | O_NONBLOCK);
+  first.socket = std::move(socket);
+  return first;
+}
 
 Reached reach_unix(const Target& target) {
   int error_number = 0;

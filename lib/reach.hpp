@@ -2,6 +2,7 @@
 
 #include "address.hpp"
 #include "deadline.hpp"
+#include "fd.hpp"
 #include "target.hpp"
 
 #include <sys/types.h>
@@ -28,6 +29,21 @@ struct Reached {
 // Connects to all of them at once, and closes at once. Returns when all have ended, when the first is
 // connected, or at the deadline. TCP only.
 std::vector<Reached> reach(const std::vector<Endpoint>& endpoints, const Deadline& deadline);
+
+// As reach(), and keeps what it has: the first one that is connected, to talk there.
+struct FirstReached {
+  std::vector<Reached> all;
+  Fd socket = {};        // non-blocking; none where none is connected
+  std::size_t index = 0; // which one it is
+};
+FirstReached reach_first(const std::vector<Endpoint>& endpoints, const Deadline& deadline);
+
+// Connects to a unix stream socket, to talk there. Waits until the deadline where the listener's queue is
+// full.
+FirstReached reach_first_unix(const Target& target, const Deadline& deadline);
+
+// Waits for the events of poll(2), or an error, on one descriptor; false at the deadline.
+bool await_events(int fd, short events, const Deadline& deadline);
 
 // Connects to a unix socket, whatever its type.
 Reached reach_unix(const Target& target);

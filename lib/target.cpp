@@ -145,6 +145,12 @@ Result<Target> parse_target(std::string_view text) {
   return target;
 }
 
+Result<Target> parse_stream_target(std::string_view text) {
+  auto target = parse_target(text);
+  if (target && target->protocol == Protocol::udp) return wrong(text, "UDP knows no connections");
+  return target;
+}
+
 Result<void> check_family(const Target& target, Family family) {
   if (family == Family::any || target.kind != Target::Kind::address) return {};
   if (target.address.v6 == (family == Family::v6)) return {};

@@ -34,6 +34,9 @@ struct Target {
 // Outcome::usage.
 Result<Target> parse_target(std::string_view text);
 
+// One that can be connected to and talked with over a stream: no udp:... Outcome::usage.
+Result<Target> parse_stream_target(std::string_view text);
+
 // "localhost" and what ends in ".localhost" are the loopback addresses, whatever a resolver would say
 // (RFC 6761, 6.3).
 bool is_localhost(std::string_view name);

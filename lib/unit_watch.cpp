@@ -20,6 +20,10 @@ bool runs(const UnitState& unit) {
          unit.active_state == "reloading" || unit.active_state == "deactivating";
 }
 
+bool is_active(const UnitState& unit) {
+  return unit.active_state == "active" || unit.active_state == "reloading";
+}
+
 } // namespace
 
 UnitWatch::UnitWatch(std::string unit, std::unique_ptr<Bus> bus)
@@ -58,6 +62,13 @@ std::optional<std::string> UnitWatch::judge(const UnitState& before, const UnitS
   const std::uint32_t expected = before.restarts + (is_to_restart(before) ? 1 : 0);
   if ((is_to_restart(now) && !is_to_restart(before)) || now.restarts > expected)
     return tell(before, now, "failed") + "; systemd starts it again";
+  // A restart by somebody, too quick to be seen, is no failure; but what was asked was another process.
+  if (is_active(before) && is_active(now) && before.invocation_id != now.invocation_id)
+    return fmt::format("{} was restarted", name);
+  // While it starts the main process may be handed on (MAINPID= of sd_notify(3), Type=forking).
+  if (before.main_pid != 0 && now.main_pid != 0 && before.main_pid != now.main_pid &&
+      before.sub_state != "start")
+    return fmt::format("{}: its main process changed from PID {} to {}", name, before.main_pid, now.main_pid);
   if (now.active_state == "inactive" && runs(before) && !now.has_job) return tell(before, now, "stopped");
   return std::nullopt;
 }

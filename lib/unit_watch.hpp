@@ -9,8 +9,8 @@
 
 namespace safe_deploy {
 
-// Watches a unit for the moment from which on waiting for it makes no sense: it failed, it stopped, or its
-// main process ended and systemd is about to start it again.
+// Watches a unit for the moment from which on waiting for it makes no sense: it failed, it stopped, its main
+// process ended and systemd is about to start it again, or it is another process or invocation by now.
 class UnitWatch {
  public:
   // Errors: os_error where systemd cannot be asked (no bus, a sandbox).

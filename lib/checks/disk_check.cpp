@@ -1,39 +1,30 @@
 #include "checks/disk_check.hpp"
 
+#include "checks/path_values.hpp"
+#include "name.hpp"
 #include "quantity.hpp"
 
 #include <fmt/format.h>
-#include <sys/statvfs.h>
-
-#include <cstring>
 
 namespace safe_deploy {
 
-Answer DiskCheck::ask(const Deadline&) {
-  struct statvfs disk {};
-  if (statvfs(path_.c_str(), &disk) < 0)
-    return {.verdict = Verdict::skipped,
-            .reason = "unreadable",
-            .sentence = fmt::format("{}: {}", path_, std::strerror(errno))};
-  // The blocks that only root may use count neither as used nor as available.
-  const auto block = static_cast<double>(disk.f_frsize);
-  const double used = static_cast<double>(disk.f_blocks - disk.f_bfree) * block;
-  const double available = static_cast<double>(disk.f_bavail) * block;
-  if (used + available <= 0)
-    return {.verdict = Verdict::skipped,
-            .reason = "no-blocks",
-            .sentence = fmt::format("{}: its file system counts no blocks", path_)};
-  const double percent = 100 * used / (used + available);
-  const bool full = percent > used_max_;
-  return {.verdict = full ? Verdict::no : Verdict::yes,
-          .reason = full ? "full" : "ok",
-          .sentence = fmt::format("{}: {:.1f}% used, at most {:g}% allowed, {} available", path_, percent,
-                                  used_max_, format_size(static_cast<std::uint64_t>(available))),
-          .figures = {{"disk-used", percent, "%"}, {"disk-available", available, "B"}}};
+Answer DiskCheck::ask(const Deadline& deadline) {
+  const auto figures = look_.see(deadline);
+  if (!figures) return figures.error();
+  const std::string path = printable(look_.path());
+  const auto blocks = usage_of_blocks(*figures);
+  if (!blocks) return Answer::skipped("no-count", path + ": its file system counts no blocks");
+  const bool full = blocks->used_percent > used_max_;
+  const std::string sentence =
+      fmt::format("{}: {}% used, at most {}% allowed, {} available", path, format_used(blocks->used_percent),
+                  format_number(used_max_), format_size(static_cast<std::uint64_t>(blocks->available)));
+  Answer answer = full ? Answer::no("full", sentence) : Answer::yes(sentence);
+  answer.figures = {{"disk-used", blocks->used_percent, "%"}, {"disk-available", blocks->available, "B"}};
+  return answer;
 }
 
 Result<std::shared_ptr<Check>> make_disk_check(const Values& values) {
-  auto path = values.text("disk");
+  auto path = values.parsed("disk", parse_absolute_path, std::string());
   if (!path) return forward_error(path);
   auto used_max = values.parsed("used-max", parse_percent, 80.0);
   if (!used_max) return forward_error(used_max);

@@ -113,7 +113,12 @@ Result<std::string> expand(std::string_view value, const CheckContext& context, 
     if (!problem.empty()) return fail(Outcome::bad_config, subject, problem);
     const Placeholder& placeholder = *find_placeholder(split->name);
     const std::string& known = context.*placeholder.value;
-    if (known.empty()) return fail(Outcome::no, subject, std::string(placeholder.unknown));
+    if (known.empty()) {
+      const bool could_not_look =
+          placeholder.value == &CheckContext::release && !context.release_unknown.empty();
+      return fail(Outcome::no, subject,
+                  could_not_look ? context.release_unknown : std::string(placeholder.unknown));
+    }
     expanded += split->before;
     expanded += quote != nullptr ? quote(known) : known;
     value = split->rest;

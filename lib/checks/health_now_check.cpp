@@ -2,28 +2,30 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace safe_deploy {
 
-namespace {
-
-Answer skipped(std::string reason, std::string sentence) {
-  return {.verdict = Verdict::skipped, .reason = std::move(reason), .sentence = std::move(sentence)};
-}
-
-} // namespace
-
 Answer HealthNowCheck::ask(const Deadline& deadline) {
-  if (checks_.empty()) return skipped("none", "no check is asked for health, and [port] listen is not set");
-  const auto unit = units_->state(unit_);
-  if (!unit) return skipped("systemd", unit.error().text());
+  if (checks_.empty())
+    return Answer::skipped("none", "no check is asked for health, and [port] listen is not set");
+  const auto unit = units_->state(unit_, deadline);
+  if (!unit) return Answer::skipped("systemd", unit.error().text());
   if (unit->active_state != "active" && unit->active_state != "reloading")
-    return skipped("inactive", fmt::format("{} is {} ({})", unit_, unit->active_state, unit->sub_state));
-  for (Asking& asking : ask_once(checks_, deadline)) {
-    if (asking.answer.verdict == Verdict::yes) continue;
-    asking.answer.sentence = fmt::format("{}: {}", asking.name, asking.answer.sentence);
-    return std::move(asking.answer);
+    return Answer::skipped("inactive",
+                           fmt::format("{} is {} ({})", unit_, unit->active_state, unit->sub_state));
+  auto answers = ask_once(checks_, deadline);
+  const auto find = [&](Verdict verdict) {
+    return std::find_if(answers.begin(), answers.end(),
+                        [&](const Asking& asking) { return asking.answer.verdict == verdict; });
+  };
+  for (const Verdict verdict : {Verdict::no, Verdict::warning, Verdict::skipped}) {
+    const auto found = find(verdict);
+    if (found == answers.end()) continue;
+    found->answer.sentence = fmt::format("{}: {}", found->name, found->answer.sentence);
+    return std::move(found->answer);
   }
-  return {.verdict = Verdict::yes, .reason = "ok", .sentence = fmt::format("{} is healthy", unit_)};
+  return Answer::yes(fmt::format("{} is healthy", unit_));
 }
 
 } // namespace safe_deploy

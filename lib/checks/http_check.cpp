@@ -2,6 +2,7 @@
 
 #include "name.hpp"
 #include "quantity.hpp"
+#include "read_apart.hpp"
 
 #include <fmt/format.h>
 
@@ -29,6 +30,12 @@ std::string redirect_target(const HttpResponse& response) {
   return "";
 }
 
+// The reason of what could not be judged.
+std::string_view reason_of(const Error& error, std::string_view otherwise) {
+  if (error.outcome() == Outcome::timed_out) return "timeout";
+  return error.outcome() == Outcome::os_error ? "local" : otherwise;
+}
+
 } // namespace
 
 Result<HttpExpectations::Header> HttpExpectations::parse_header(std::string_view text) {
@@ -50,54 +57,66 @@ Result<std::shared_ptr<HttpCheck>> HttpCheck::create(HttpRequest request, HttpEx
       new HttpCheck(std::move(*client), std::move(expectations), std::move(identity)));
 }
 
+Answer no_answer(const Url& url, const HttpFailure& failure) {
+  Answer answer =
+      Answer::no(std::string(word(failure.fault)), fmt::format("{}: {}", url.shown(), failure.sentence));
+  answer.counts = failure.answered;
+  const Error refused{"", "", {failure.error_number, std::system_category()}};
+  if (is_not_permitted(refused)) answer.reason = "permission";
+  if (is_not_permitted(refused) || is_out_of_resources(refused)) answer.verdict = Verdict::skipped;
+  return answer;
+}
+
 Answer HttpCheck::no(std::string reason, std::string_view what) const {
   return {.verdict = Verdict::no,
           .reason = std::move(reason),
-          .sentence = fmt::format("{}: {}", printable(client_.settings().url.text), what)};
+          .sentence = fmt::format("{}: {}", client_.settings().url.shown(), what)};
 }
 
 Answer HttpCheck::ask(const Deadline& deadline) {
   // Nothing is sent before the filters are known to be filters.
   if (expect_.json) {
-    if (auto compiled = expect_.json->compiled(); !compiled) {
-      Answer answer = no("filter", compiled.error().text());
-      answer.final = true;
+    if (auto compiled = expect_.json->compiled(deadline); !compiled) {
+      Answer answer = no(std::string(reason_of(compiled.error(), "filter")), compiled.error().text());
+      answer.final = answer.reason == "filter";
+      answer.counts = answer.final;
       return answer;
     }
   }
   const HttpResult result = client_.request(deadline);
-  if (const auto* failure = std::get_if<HttpFailure>(&result)) {
-    Answer answer = no(std::string(word(failure->fault)), failure->sentence);
-    answer.counts = failure->answered;
-    return answer;
-  }
-  return judge(std::get<HttpResponse>(result));
+  if (const auto* failure = std::get_if<HttpFailure>(&result))
+    return no_answer(client_.settings().url, *failure);
+  return judge(std::get<HttpResponse>(result), deadline);
 }
 
-Answer HttpCheck::judge(const HttpResponse& response) {
+Answer HttpCheck::judge(const HttpResponse& response, const Deadline& deadline) {
   Answer answer{.verdict = Verdict::yes,
                 .reason = "ok",
-                .sentence = fmt::format("{}: {}", printable(client_.settings().url.text), response.status)};
-  if (auto objection = identity_ ? identity_->objection(client_.settings(), response) : std::nullopt) {
-    answer = no(objection->reason, objection->sentence);
-    answer.final = objection->final;
-    answer.counts = objection->counts;
+                .sentence = fmt::format("{}: {}", client_.settings().url.shown(), response.status)};
+  Numbers numbers;
+  if (auto foreign = identity_ ? identity_->objection(client_.settings(), response) : std::nullopt) {
+    answer = no(foreign->reason, foreign->sentence);
+    answer.final = foreign->final;
+    answer.counts = foreign->counts;
   } else {
-    for (const auto judge : {&HttpCheck::judge_status, &HttpCheck::judge_headers, &HttpCheck::judge_body,
-                             &HttpCheck::judge_latency}) {
-      const auto problem = (this->*judge)(response);
-      if (!problem) continue;
-      answer = no(problem->reason, fmt::format("{}{}", response.status, problem->sentence));
-      break;
-    }
+    auto objection = judge_status(response);
+    if (!objection) objection = judge_headers(response, deadline);
+    if (!objection) objection = judge_body(response, deadline);
+    auto json_objection = judge_json(response, deadline, numbers); // also for the figures
+    if (!objection) objection = std::move(json_objection);
+    if (!objection) objection = judge_latency(response);
+    if (objection) answer = no(objection->reason, fmt::format("{}{}", response.status, objection->sentence));
   }
   answer.figures = {{"latency", seconds(response.latency), "s"},
                     {"status", static_cast<double>(response.status), ""},
                     {"size", static_cast<double>(response.body.size()), "B"}};
-  if (expect_.json && !response.body_cut)
-    for (auto& [path, value] : expect_.json->numbers(response.body))
-      answer.figures.push_back({path, value, ""});
+  for (auto& [path, value] : numbers) answer.figures.push_back({std::move(path), value, ""});
   return answer;
+}
+
+// What an expression has been looked for in, and it could not be told whether it is there.
+HttpCheck::Objection HttpCheck::undecided(std::string_view where, const Error& error) {
+  return {std::string(reason_of(error, "memory")), fmt::format(", but {}: {}", where, error.text())};
 }
 
 std::optional<HttpCheck::Objection> HttpCheck::judge_status(const HttpResponse& response) const {
@@ -106,36 +125,55 @@ std::optional<HttpCheck::Objection> HttpCheck::judge_status(const HttpResponse& 
                    fmt::format("{}, expected {}", redirect_target(response), expect_.status.text())};
 }
 
-std::optional<HttpCheck::Objection> HttpCheck::judge_headers(const HttpResponse& response) const {
+std::optional<HttpCheck::Objection> HttpCheck::judge_headers(const HttpResponse& response,
+                                                             const Deadline& deadline) const {
   for (const auto& wanted : expect_.headers) {
-    std::optional<std::string> seen;
-    const bool found = std::any_of(response.headers.begin(), response.headers.end(), [&](const auto& header) {
-      if (header.first != wanted.name) return false;
-      seen = header.second;
-      return wanted.value.found_in(header.second);
-    });
+    const std::string* seen = nullptr;
+    bool found = false;
+    for (const auto& [name, value] : response.headers) {
+      if (name != wanted.name) continue;
+      seen = &value;
+      const auto matches = wanted.value.found_in(value, deadline);
+      if (!matches)
+        return undecided(fmt::format("the header {}", printable(wanted.name, 60)), matches.error());
+      if ((found = *matches)) break;
+    }
     if (found) continue;
-    const std::string instead =
-        seen ? fmt::format("is '{}', which does not match", printable(*seen, 80)) : "is missing, expected";
+    const std::string instead = seen != nullptr
+                                    ? fmt::format("is '{}', which does not match", printable(*seen, 80))
+                                    : "is missing, expected";
     return Objection{
         "header", fmt::format(", but the header {} {} '{}'", wanted.name, instead, wanted.value.pattern())};
   }
   return std::nullopt;
 }
 
-std::optional<HttpCheck::Objection> HttpCheck::judge_body(const HttpResponse& response) const {
+std::optional<HttpCheck::Objection> HttpCheck::judge_body(const HttpResponse& response,
+                                                          const Deadline& deadline) const {
   if (!expect_.json && expect_.body.empty()) return std::nullopt;
   if (response.body_cut)
     return Objection{"too-large", fmt::format(", but its body is longer than {}",
                                               format_size(client_.settings().max_body))};
-  for (const auto& wanted : expect_.body)
-    if (!wanted.found_in(response.body))
+  for (const auto& wanted : expect_.body) {
+    const auto matches = wanted.found_in(response.body, deadline);
+    if (!matches)
+      return undecided(fmt::format("its body of {} bytes", response.body.size()), matches.error());
+    if (!*matches)
       return Objection{"body", fmt::format(", but its body of {} bytes does not match '{}'",
                                            response.body.size(), printable(wanted.pattern(), 80))};
-  if (!expect_.json) return std::nullopt;
-  if (auto judged = expect_.json->check(response.body); !judged)
-    return Objection{"json", ", but " + judged.error().text()};
+  }
   return std::nullopt;
+}
+
+std::optional<HttpCheck::Objection> HttpCheck::judge_json(const HttpResponse& response,
+                                                          const Deadline& deadline, Numbers& numbers) const {
+  if (!expect_.json || response.body_cut) return std::nullopt;
+  auto judged = expect_.json->check(response.body, deadline);
+  if (!judged)
+    return Objection{std::string(reason_of(judged.error(), "memory")), ", but " + judged.error().text()};
+  numbers = std::move(judged->numbers);
+  if (judged->problem.empty()) return std::nullopt;
+  return Objection{"json", ", but " + judged->problem};
 }
 
 std::optional<HttpCheck::Objection> HttpCheck::judge_latency(const HttpResponse& response) const {
@@ -144,9 +182,7 @@ std::optional<HttpCheck::Objection> HttpCheck::judge_latency(const HttpResponse&
                                           format_duration(*expect_.max_latency))};
 }
 
-namespace {
-
-Result<HttpRequest> read_request(const Values& values) {
+Result<HttpRequest> read_http_request(const Values& values, std::string_view url_key) {
   HttpRequest request;
   const auto take = [](auto& to, auto value) -> Result<void> {
     if (!value) return forward_error(value);
@@ -155,7 +191,7 @@ Result<HttpRequest> read_request(const Values& values) {
   };
   const auto text = [&](std::string& to, std::string_view key) { return take(to, values.text(key)); };
   auto taken =
-      take(request.url, values.parsed("http", parse_url, Url{}, quote_for_url))
+      take(request.url, values.parsed(url_key, parse_url, Url{}, quote_for_url))
           .and_then([&] { return text(request.method, "method"); })
           .and_then([&] { return take(request.headers, values.texts("header")); })
           .and_then([&] { return take(request.bearer_file, values.secret_file("bearer")); })
@@ -177,16 +213,19 @@ Result<HttpRequest> read_request(const Values& values) {
   return request;
 }
 
-std::shared_ptr<JqFilters> start_filters(const Values& values, std::vector<std::string> filters) {
+namespace {
+
+std::shared_ptr<JqFilters> start_filters(const Values& values, std::vector<std::string> filters,
+                                         std::uint64_t max_body) {
   const CheckContext& context = values.context();
   auto tell = [report = context.on_late_error, place = values.place("expect-json")](const Error& error) {
     if (report) report(Error{place, "expect-json: " + error.text(), make_error_code(Outcome::bad_config)});
   };
   return JqFilters::start(std::move(filters), {{"app", context.app}, {"release", context.release}},
-                          std::move(tell));
+                          std::move(tell), max_body);
 }
 
-Result<HttpExpectations> read_expectations(const Values& values) {
+Result<HttpExpectations> read_expectations(const Values& values, std::uint64_t max_body) {
   HttpExpectations expect;
   auto status = values.parsed("expect-status", StatusRanges::parse, StatusRanges::success());
   if (!status) return forward_error(status);
@@ -204,16 +243,18 @@ Result<HttpExpectations> read_expectations(const Values& values) {
   }
   auto filters = values.texts("expect-json", quote_for_json);
   if (!filters) return forward_error(filters);
-  if (!filters->empty()) expect.json = start_filters(values, std::move(*filters));
+  if (!filters->empty()) expect.json = start_filters(values, std::move(*filters), max_body);
   return expect;
 }
 
 } // namespace
 
 Result<std::shared_ptr<Check>> make_http_check(const Values& values) {
-  auto request = read_request(values);
+  // That it is missing is no fault of the configuration, as which the URL's own error would be told.
+  if (auto loaded = load_http(); !loaded) return forward_error(loaded);
+  auto request = read_http_request(values, "http");
   if (!request) return forward_error(request);
-  auto expectations = read_expectations(values);
+  auto expectations = read_expectations(values, request->max_body);
   if (!expectations) return forward_error(expectations);
   auto check = HttpCheck::create(std::move(*request), std::move(*expectations), values.context().identity);
   if (!check) return values.wrong("http", check.error());

@@ -42,34 +42,53 @@ Result<Target> answering_target(const HttpRequest& request, const HttpResponse& 
                 .name = {}};
 }
 
-bool same_port(const Target& own, const HttpRequest& request) {
-  if (!request.unix_socket.empty())
-    return own.kind == Target::Kind::unix_path && own.name == request.unix_socket;
-  return !own.is_unix() && own.port == request.url.port;
+bool same_port(const Target& own, const Target& asked) {
+  if (own.is_unix() || asked.is_unix()) return own.kind == asked.kind && own.name == asked.name;
+  return own.port == asked.port;
+}
+
+// As far as same_port() wants to know it.
+Target asked_target(const HttpRequest& request) {
+  Target target;
+  target.port = request.url.port;
+  if (request.unix_socket.empty()) return target;
+  target.kind = Target::Kind::unix_path;
+  target.name = request.unix_socket;
+  return target;
+}
+
+std::optional<Answer> objection_of(const std::string& unit, const Target& target) {
+  if (target.kind == Target::Kind::address && !is_local(target.address))
+    return Answer::no("not-local",
+                      fmt::format("the answer came from {}, which is not this machine: it cannot be {}'s",
+                                  target.text, unit));
+  Answer listener = make_listener_check(target, unit)->ask(Deadline::after(std::chrono::seconds(1)));
+  if (listener.good()) return std::nullopt;
+  listener.counts = true;
+  return listener;
 }
 
 } // namespace
 
+std::string Identity::wanted_unit(const Target& asked) const {
+  return own_ && !same_port(*own_, asked) ? std::string() : unit_;
+}
+
 std::string Identity::wanted_unit(const HttpRequest& request) const {
-  return own_ && !same_port(*own_, request) ? std::string() : unit_;
+  return wanted_unit(asked_target(request));
 }
 
 std::optional<Answer> Identity::objection(const HttpRequest& request, const HttpResponse& response) const {
   const std::string unit = wanted_unit(request);
   if (unit.empty()) return std::nullopt;
-  const auto no = [](std::string reason, std::string sentence) {
-    return Answer{.verdict = Verdict::no, .reason = std::move(reason), .sentence = std::move(sentence)};
-  };
   const auto target = answering_target(request, response);
-  if (!target) return no("unknown-owner", target.error().text());
-  if (target->kind == Target::Kind::address && !is_local(target->address))
-    return no("not-local",
-              fmt::format("the answer came from {}, which is not this machine: it cannot be {}'s",
-                          target->text, unit));
-  Answer listener = make_listener_check(*target, unit)->ask(Deadline::after(std::chrono::seconds(1)));
-  if (listener.good()) return std::nullopt;
-  listener.counts = true;
-  return listener;
+  if (!target) return Answer::no("unknown-owner", target.error().text());
+  return objection_of(unit, *target);
+}
+
+std::optional<Answer> Identity::objection(const Target& asked, const Target& answering) const {
+  const std::string unit = wanted_unit(asked);
+  return unit.empty() ? std::nullopt : objection_of(unit, answering);
 }
 
 std::optional<Target> observable_target(const HttpRequest& request) {
@@ -88,6 +107,11 @@ std::shared_ptr<Check> make_listener_gate(const HttpRequest& request, const Iden
   const auto target = observable_target(request);
   if (!target) return nullptr;
   return make_listener_check(*target, identity != nullptr ? identity->wanted_unit(request) : std::string());
+}
+
+std::shared_ptr<Check> make_listener_gate(const Target& target, const Identity* identity) {
+  if (!is_observable(target)) return nullptr;
+  return make_listener_check(target, identity != nullptr ? identity->wanted_unit(target) : std::string());
 }
 
 std::shared_ptr<Check> make_own_listener_check(const Target& target, const std::string& unit) {

@@ -24,8 +24,12 @@ class Identity {
   [[nodiscard]] std::optional<Answer> objection(const HttpRequest& request,
                                                 const HttpResponse& response) const;
 
+  // The same for another protocol's answer, which came from `answering`.
+  [[nodiscard]] std::optional<Answer> objection(const Target& asked, const Target& answering) const;
+
   // The unit that must listen for this request to count; empty if it may be anybody.
   [[nodiscard]] std::string wanted_unit(const HttpRequest& request) const;
+  [[nodiscard]] std::string wanted_unit(const Target& asked) const;
 
  private:
   std::string unit_;
@@ -39,6 +43,7 @@ std::optional<Target> observable_target(const HttpRequest& request);
 // Whether somebody, or the unit, listens there; nullptr where that cannot be looked at. That another unit
 // does is not final: it may be about to stop.
 std::shared_ptr<Check> make_listener_gate(const HttpRequest& request, const Identity* identity);
+std::shared_ptr<Check> make_listener_gate(const Target& target, const Identity* identity);
 
 // The check that `unit` listens on the target, for as long as another one may be about to stop.
 std::shared_ptr<Check> make_own_listener_check(const Target& target, const std::string& unit);

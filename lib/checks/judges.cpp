@@ -1,11 +1,16 @@
 #include "checks/judges.hpp"
 
+#include "checks/path_values.hpp"
 #include "checks/status_ranges.hpp"
+#include "checks/word_list.hpp"
+#include "escapes.hpp"
 #include "name.hpp"
+#include "priority.hpp"
 #include "quantity.hpp"
 #include "regex.hpp"
 #include "target.hpp"
 #include "text.hpp"
+#include "words.hpp"
 
 #include <fmt/format.h>
 
@@ -19,6 +24,11 @@ namespace {
 template <class T>
 std::string sentence(const Result<T>& parsed) {
   return parsed ? "" : fmt::format("{} {}", parsed.error().subject, parsed.error().problem);
+}
+
+// "x:y: 'y' is not a port": what is wrong is with a part of it.
+std::string fault_of(const Result<Target>& parsed) {
+  return parsed ? "" : parsed.error().text();
 }
 
 bool is_alphanumeric(char c) {
@@ -101,7 +111,14 @@ std::string token_source(std::string_view value) {
 }
 
 std::string absolute_path(std::string_view value) {
-  return value.substr(0, 1) == "/" ? "" : fmt::format("'{}' is not an absolute path", printable(value, 80));
+  return sentence(parse_absolute_path(value));
+}
+
+std::string command(std::string_view value) {
+  const auto words = split_words(value);
+  if (!words) return words.error().problem;
+  if (!words->empty() && words->front().substr(0, 1) == "/") return "";
+  return "does not begin with the absolute path of a program (no shell looks for it, nor sets variables)";
 }
 
 std::string yes_or_no(std::string_view value) {
@@ -109,10 +126,7 @@ std::string yes_or_no(std::string_view value) {
 }
 
 std::string positive_duration(std::string_view value) {
-  const auto parsed = parse_duration(value);
-  if (!parsed) return sentence(parsed);
-  if (*parsed > Duration::zero() && *parsed != without_limit) return "";
-  return fmt::format("'{}' is not a duration of more than 0, with a limit", value);
+  return sentence(parse_limited_duration(value));
 }
 
 std::string positive_size(std::string_view value) {
@@ -125,12 +139,90 @@ std::string percent(std::string_view value) {
   return sentence(parse_percent(value));
 }
 
+std::string positive_number(std::string_view value) {
+  const auto parsed = parse_decimal(value);
+  if (!parsed) return sentence(parsed);
+  return *parsed > 0 ? "" : fmt::format("'{}' is not a number of more than 0", value);
+}
+
+std::string file_mode(std::string_view value) {
+  return sentence(parse_file_mode(value));
+}
+
+std::string file_owner(std::string_view value) {
+  return sentence(FileOwner::parse(value));
+}
+
+std::string one_of(std::string_view value, std::span<const std::string_view> words) {
+  return sentence(parse_word(value, words));
+}
+
+// systemd.exec(5): a variable's name is made of letters, digits and '_'; a credential's is a file's name of
+// printable ASCII characters without a colon.
+std::string environment_names(std::string_view value) {
+  const auto allowed = [](char c) { return c > ' ' && c < 0x7f && c != '/' && c != ':' && c != '='; };
+  for (const auto name : split_list(value)) {
+    if (name.empty()) return "an entry of the list is empty";
+    if (name.size() > 255 || name == "." || name == ".." || !std::all_of(name.begin(), name.end(), allowed))
+      return fmt::format("'{}' is no name of an environment variable or credential", printable(name, 80));
+  }
+  return "";
+}
+
+std::string journal_priority(std::string_view value) {
+  return sentence(parse_priority(value));
+}
+
+std::string number(std::string_view value) {
+  bool digits = false; // of the number, or of its exponent once that has begun
+  bool point = false;
+  bool exponent = false;
+  char before = 'e'; // a sign may stand at the beginning of either
+  for (const char c : value) {
+    if (c >= '0' && c <= '9') {
+      digits = true;
+    } else if (c == '.' && !point && !exponent) {
+      point = true;
+    } else if ((c == 'e' || c == 'E') && digits && !exponent) {
+      exponent = true;
+      digits = false;
+    } else if ((c != '+' && c != '-') || (before | 0x20) != 'e') {
+      digits = false;
+      break;
+    }
+    before = c;
+  }
+  return digits ? "" : "is not a number (such as 0.5, -3 or 1e-3)";
+}
+
 std::string unit(std::string_view value) {
   return sentence(parse_unit_name(value));
 }
 
 std::string target(std::string_view value) {
-  return sentence(parse_target(value));
+  return fault_of(parse_target(value));
+}
+
+std::string stream_target(std::string_view value) {
+  return fault_of(parse_stream_target(value));
+}
+
+std::string escaped(std::string_view value) {
+  return sentence(parse_escapes(value));
+}
+
+std::string certificate_place(std::string_view value) {
+  if (absolute_path(value).empty()) return "";
+  const auto target = parse_stream_target(value);
+  if (target && (target->kind == Target::Kind::name || target->kind == Target::Kind::address)) return "";
+  return fmt::format("'{}' is neither the absolute path of a file nor HOST:PORT", printable(value, 80));
+}
+
+std::string host(std::string_view value) {
+  if (value.find(':') != std::string_view::npos) return sentence(parse_address(value));
+  return parse_target(fmt::format("{}:1", value))
+             ? ""
+             : fmt::format("'{}' is not a host name", printable(value, 80));
 }
 
 } // namespace safe_deploy::judge

@@ -20,6 +20,12 @@ struct KindKey {
   std::string_view otherwise = ""; // the default as it would be written; empty where there is none
 };
 
+// For people who ask why a check exists, and what to do when it says no.
+struct Explanation {
+  std::string_view why;
+  std::string_view remedy;
+};
+
 struct Kind {
   std::string_view name;         // the key that makes a section this kind of check
   std::span<const KindKey> keys; // the first one is `name` itself

@@ -2,6 +2,7 @@
 
 #include "check.hpp"
 #include "checks/identity.hpp"
+#include "checks/kinds.hpp"
 #include "config.hpp"
 #include "error.hpp"
 #include "units.hpp"
@@ -17,6 +18,7 @@ struct CheckContext {
   // What ${app}, ${release} and ${link} stand for in values. The release is the one that `link` names now.
   std::string app;
   std::string release = {};
+  std::string release_unknown = {}; // why it could not be found out; empty if it is known, or there is none
   std::string link = {};
   std::string unit = {};
   // Where credential:NAME is found ($CREDENTIALS_DIRECTORY); empty if the process was given none.
@@ -31,5 +33,8 @@ struct CheckContext {
 // Makes the check of a section ready to be asked: everything about it that can be wrong is found here.
 // Outcome::bad_config with FILE:LINE; no where a ${...} has no value (no release is deployed yet).
 Result<std::shared_ptr<Check>> make_check(const CheckSection& section, const CheckContext& context);
+
+// Why checks of the kind exist, and what to do when one says no. The kind must be one that there is.
+const Explanation& explain_kind(std::string_view kind);
 
 } // namespace safe_deploy

@@ -29,6 +29,10 @@ std::optional<std::uint64_t> memory_available(std::string_view meminfo);
 
 // memory = SIZE: so much must be available.
 inline constexpr KindKey memory_keys[] = {{"memory", judge::positive_size}};
+inline constexpr Explanation memory_explained{
+    "While the new process starts both may be in memory; where there is none left the kernel kills one of "
+    "them.",
+    "See 'free -h' and 'systemd-cgtop -m' for who has it."};
 Result<std::shared_ptr<Check>> make_memory_check(const Values& values);
 
 } // namespace safe_deploy

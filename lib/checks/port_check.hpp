@@ -54,8 +54,14 @@ std::shared_ptr<PortCheck> make_port_check(PortQuestion question, const std::sha
 // The kinds of the configuration: listening = TARGET; port-free = TARGET, which the app's own unit may hold.
 class Values;
 inline constexpr KindKey listening_keys[] = {{"listening", judge::target}};
+inline constexpr Explanation listening_explained{
+    "What is to be reached at a port must listen there.",
+    "See 'ss -ltnp' for who listens where, and 'systemctl status' of the service that should."};
 Result<std::shared_ptr<Check>> make_listening_check(const Values& values);
 inline constexpr KindKey port_free_keys[] = {{"port-free", judge::target}};
+inline constexpr Explanation port_free_explained{
+    "A server whose port somebody else holds cannot start, and some exit with 0 then, as if all were well.",
+    "End the process that is named, or move it to another port; 'port-wait --free PORT' waits for it."};
 Result<std::shared_ptr<Check>> make_port_free_check(const Values& values);
 
 // "port 9000", "127.0.0.1:9000", "UDP port 53", "unix:/run/x"

@@ -27,7 +27,7 @@ Answer RestartsCheck::judge(const UnitState& unit, Clock::time_point now) {
     return answer;
   }
   const bool limited = unit.start_limit_burst > 0 && unit.start_limit_interval > Duration::zero();
-  const bool loops = unit.sub_state == "auto-restart";
+  const bool loops = unit.sub_state.starts_with("auto-restart"); // 254: also "auto-restart-queued"
   const bool recent =
       unit.inactive_exit != Clock::time_point{} && now - unit.inactive_exit < unit.start_limit_interval;
   const std::uint32_t used = recent ? unit.restarts + 1 : 0;
@@ -51,8 +51,8 @@ Answer RestartsCheck::judge(const UnitState& unit, Clock::time_point now) {
   return answer;
 }
 
-Answer RestartsCheck::ask(const Deadline&) {
-  const auto unit = units_->state(unit_);
+Answer RestartsCheck::ask(const Deadline& deadline) {
+  const auto unit = units_->state(unit_, deadline);
   if (!unit) return {.verdict = Verdict::skipped, .reason = "systemd", .sentence = unit.error().text()};
   if (unit->load_state != "loaded")
     return {.verdict = Verdict::skipped,

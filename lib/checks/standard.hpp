@@ -1,5 +1,6 @@
 #pragma once
 
+#include "checks/kinds.hpp"
 #include "checks/make.hpp"
 #include "config.hpp"
 #include "error.hpp"
@@ -18,6 +19,7 @@ Result<When> parse_when(std::string_view text);
 struct NamedCheck {
   Asked asked;
   std::string description;
+  const Explanation* explained = nullptr;
 };
 
 // The configured checks of a moment. A check that cannot be made now, for a ${...} has no value, answers that
@@ -25,11 +27,11 @@ struct NamedCheck {
 Result<std::vector<NamedCheck>> configured_checks(const Config& config, When when,
                                                   const CheckContext& context);
 
-// Whether an app is healthy: its checks with `when = health`, and that its unit listens on its port. The
-// context needs no identity: it is set here.
-Result<std::vector<NamedCheck>> health_checks(const Config& config, CheckContext context);
+// Whether the app that runs is well: its checks of a moment after the start, and that its unit listens on its
+// port. The context needs no identity: it is set here.
+Result<std::vector<NamedCheck>> running_checks(const Config& config, When when, CheckContext context);
 
-// The seven checks that always precede a deploy: unit, restarts, port, disk, memory, health, releases.
+// The checks that always precede a deploy, by their names in standard_names.hpp.
 Result<std::vector<NamedCheck>> standard_checks(const Config& config, const Places& places,
                                                 const CheckContext& context);
 

@@ -19,8 +19,8 @@ std::string how_it_failed(const UnitState& unit) {
 
 } // namespace
 
-Answer UnitCheck::ask(const Deadline&) {
-  const auto unit = units_->state(unit_);
+Answer UnitCheck::ask(const Deadline& deadline) {
+  const auto unit = units_->state(unit_, deadline);
   if (!unit) return {.verdict = Verdict::skipped, .reason = "systemd", .sentence = unit.error().text()};
   if (unit->load_state == "masked") return no("not-loaded", fmt::format("{} is masked", unit_));
   if (unit->load_state != "loaded")

@@ -1,5 +1,7 @@
 #include "checks/values.hpp"
 
+#include "words.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -33,6 +35,19 @@ Result<std::vector<std::string>> Values::texts(std::string_view key, Quote quote
     all.push_back(std::move(*value));
   }
   return all;
+}
+
+Result<std::vector<std::string>> Values::words(std::string_view key) const {
+  const Setting* setting = find(key);
+  if (setting == nullptr) return std::vector<std::string>();
+  auto words = split_words(setting->value);
+  if (!words) return wrong(key, words.error());
+  for (auto& word : *words) {
+    auto value = expanded({setting->key, word, setting->place}, nullptr);
+    if (!value) return forward_error(value);
+    word = std::move(*value);
+  }
+  return words;
 }
 
 Result<std::string> Values::secret_file(std::string_view key) const {

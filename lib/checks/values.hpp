@@ -25,10 +25,15 @@ class Values {
     return context_.units ? context_.units : std::make_shared<Units>();
   }
   [[nodiscard]] bool has(std::string_view key) const { return find(key) != nullptr; }
+  // The time that one answer may take.
+  [[nodiscard]] Duration timeout() const { return section_.timeout.value_or(std::chrono::seconds(5)); }
 
   // Empty if the key is not given.
   [[nodiscard]] Result<std::string> text(std::string_view key, Quote quote = nullptr) const;
   [[nodiscard]] Result<std::vector<std::string>> texts(std::string_view key, Quote quote = nullptr) const;
+
+  // The words of a command, see split_words(). What stands for a ${...} is never more than a part of one.
+  [[nodiscard]] Result<std::vector<std::string>> words(std::string_view key) const;
 
   // The value read by `parse`, such as parse_duration; `otherwise` if the key is not given.
   template <class Parse, class T = typename std::invoke_result_t<Parse, std::string_view>::value_type>
