@@ -114,12 +114,12 @@ Result<Request> read_request(const CommandLine& line, Reporter& report,
   if (auto read = read_wait_durations(line, request.timeout, request.interval); !read)
     return forward_error(read);
   if (line.has("max")) {
-    auto most = parse_count(line.value("max"), 0, 1'000'000'000);
+    auto most = of_option("max", parse_count(line.value("max"), 0, 1'000'000'000));
     if (!most) return forward_error(most);
     request.question.most = *most;
   }
   for (const auto& text : line.values("peer-exclude")) {
-    auto network = parse_network(text);
+    auto network = of_option("peer-exclude", parse_network(text));
     if (!network) return forward_error(network);
     request.question.excluded.push_back(*network);
   }
@@ -145,8 +145,9 @@ class Progress {
     std::string& part = last.answer.figures.empty() || last.answer.figures.front().name != "connections"
                             ? app_
                             : connections_;
-    part = &part == &connections_ ? fmt::format("connections {}", last.answer.figures.front().value)
-                                  : in_words(last.answer);
+    part = &part == &connections_
+               ? fmt::format("connections {}", format_number(last.answer.figures.front().value))
+               : in_words(last.answer);
     show(elapsed);
   }
 
@@ -161,7 +162,8 @@ class Progress {
     std::string text;
     for (const auto& figure : figures_of_app(answer))
       text += fmt::format("{}{} {}", text.empty() ? "" : ", ",
-                          printable(figure.name.substr(figure.name.rfind('.') + 1), 40), figure.value);
+                          printable(figure.name.substr(figure.name.rfind('.') + 1), 40),
+                          format_number(figure.value));
     return text.empty() && !answer.good() ? answer.sentence : text;
   }
 

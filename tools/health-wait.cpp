@@ -1,4 +1,5 @@
 #include "health/conclusion.hpp"
+#include "health/notice.hpp"
 #include "health/request.hpp"
 #include "health/watch.hpp"
 #include "http_options.hpp"
@@ -29,9 +30,12 @@ constexpr Option own_options[] = {
     {0, "unit", "UNIT", "it must be UNIT that answers, and go on running"},
     {0, "pid", "PID",
      "give up when this process ends (default $MAINPID,\nelse the main process of UNIT; 0: none)"},
+    {0, "memory-max", "SIZE", "UNIT must not have more memory"},
+    {0, "no-journal-errors", "", "UNIT must not log an error in this run of it"},
     json_option,
     quiet_option,
     {0, "app", "NAME", "ask what the configuration of app NAME says"},
+    {0, "when", "PHASE", "ask what is asked then: health (default), watch or\nmonitor"},
     config_dir_option,
     state_dir_option,
 };
@@ -56,7 +60,7 @@ constexpr ToolDescription tool{
 // one is told with how it ended.
 class Progress {
  public:
-  explicit Progress(Reporter& report) : report_(report) {}
+  Progress(Reporter& report, StartLimit limit) : report_(report), limit_(limit) { extend(); }
 
   void on_answer(const Asking& last, Duration elapsed) {
     // Nobody there yet is how every start begins: that is told only when it lasts.
@@ -67,6 +71,7 @@ class Progress {
   }
 
   void on_tick(Duration elapsed) {
+    extend();
     tell();
     show(elapsed);
   }
@@ -76,12 +81,19 @@ class Progress {
     if (!std::exchange(told_, true) && !report_.on_terminal()) report_.say(Priority::info, last_.sentence);
   }
 
+  // Much more than the time between two ticks, for a machine that is busy.
+  void extend() const {
+    if (limit_.extendable) Notice::extend(std::chrono::seconds(15));
+  }
+
   void show(Duration elapsed) {
+    Notice::status(last_.sentence);
     report_.live(fmt::format("[{}] {}", format_duration(std::chrono::floor<std::chrono::seconds>(elapsed)),
                              last_.sentence));
   }
 
   Reporter& report_;
+  StartLimit limit_;
   Answer last_ = {};
   bool told_ = true;
 };
@@ -95,9 +107,9 @@ UntilYes make_wait(const Request& request, Watched& watched, Progress& progress)
   for (Asked& asked : wait.checks) asked.interval = request.interval;
   wait.started = request.started;
   wait.deadline = request.deadline;
-  if (watched.start_limit != without_limit)
-    wait.deadline = wait.deadline.earlier(
-        Deadline::after(std::max<Duration>(watched.start_limit - before_systemd, watched.start_limit / 2)));
+  if (const auto [limit, extendable] = watched.start_limit; limit != without_limit && !extendable)
+    wait.deadline =
+        wait.deadline.earlier(Deadline::after(std::max<Duration>(limit - before_systemd, limit / 2)));
   wait.longest_pause = request.interval;
   wait.first_pause = std::min<Duration>(wait.first_pause, request.interval);
   wait.attempts = request.attempts;
@@ -135,6 +147,7 @@ void note_failure(const Request& request, const std::string& reason, Reporter& r
 int finish(const Waited& waited, const Conclusion& conclusion, const Request& request,
            const CommandLine& line, Reporter& report) {
   report.wipe_live();
+  Notice::status(conclusion.text);
   if (line.has("json")) fmt::print("{}\n", to_text(to_json(waited, conclusion)));
   if (conclusion.code == 0) {
     if (!line.has("json") && !line.has("quiet")) fmt::print("{}\n", conclusion.text);
@@ -155,7 +168,7 @@ Result<int> run(const CommandLine& line, Reporter& report) {
   if (!watched && watched.error().outcome() == Outcome::no)
     return finish({}, not_begun(watched.error().text()), *request, line, report);
   if (!watched) return forward_error(watched);
-  Progress progress(report);
+  Progress progress(report, watched->start_limit);
   auto waited = wait_until_yes(make_wait(*request, *watched, progress));
   if (!waited) return forward_error(waited);
   return finish(*waited, conclude(*waited, *request, *watched), *request, line, report);

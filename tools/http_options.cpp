@@ -16,6 +16,13 @@ Result<std::string> bearer_file(const CommandLine& line) {
   return secret_path(line.value("bearer"), credentials != nullptr ? credentials : "");
 }
 
+Result<std::uint64_t> read_max_body(const CommandLine& line) {
+  if (!line.has("max-body")) return default_max_body;
+  auto size = of_option("max-body", parse_size(line.value("max-body")));
+  if (size && *size == 0) return fail(Outcome::usage, "--max-body", "must be more than nothing");
+  return size;
+}
+
 } // namespace
 
 Result<HttpRequest> read_http_request(const CommandLine& line, const std::string& url) {
@@ -34,12 +41,10 @@ Result<HttpRequest> read_http_request(const CommandLine& line, const std::string
                       .unix_socket = line.value("unix-socket"),
                       .follow = line.has("location")};
   if (line.has("data")) request.data = line.value("data");
-  if (line.has("max-body")) {
-    auto size = parse_size(line.value("max-body"));
-    if (!size) return forward_error(size);
-    if (*size == 0) return fail(Outcome::usage, "--max-body", "must be more than nothing");
-    request.max_body = *size;
-  }
+  auto max_body = read_max_body(line);
+  if (!max_body) return forward_error(max_body);
+  request.max_body = *max_body;
+  if (auto readable = files_readable(request); !readable) return forward_error(readable);
   return request;
 }
 
@@ -47,7 +52,7 @@ Result<HttpExpectations> read_http_expectations(const CommandLine& line,
                                                 std::function<void(const Error&)> on_late_error) {
   HttpExpectations expect;
   if (line.has("expect-status")) {
-    auto status = StatusRanges::parse(line.value("expect-status"));
+    auto status = of_option("expect-status", StatusRanges::parse(line.value("expect-status")));
     if (!status) return forward_error(status);
     expect.status = std::move(*status);
   }
@@ -62,14 +67,15 @@ Result<HttpExpectations> read_http_expectations(const CommandLine& line,
     expect.body.push_back(std::move(*regex));
   }
   if (line.has("max-latency")) {
-    auto latency = parse_duration(line.value("max-latency"));
+    auto latency = of_option("max-latency", parse_limited_duration(line.value("max-latency")));
     if (!latency) return forward_error(latency);
-    if (*latency <= Duration::zero())
-      return fail(Outcome::usage, "--max-latency", "must be more than nothing");
     expect.max_latency = *latency;
   }
   auto filters = line.values("expect-json");
-  if (!filters.empty()) expect.json = JqFilters::start(std::move(filters), {}, std::move(on_late_error));
+  if (filters.empty()) return expect;
+  auto max_body = read_max_body(line);
+  if (!max_body) return forward_error(max_body);
+  expect.json = JqFilters::start(std::move(filters), {}, std::move(on_late_error), *max_body);
   return expect;
 }
 

@@ -44,6 +44,16 @@ struct CommandLine {
   [[nodiscard]] std::vector<std::string> values(std::string_view option) const;
 };
 
+// A value's error, told with the option that it was given to: "--rise: '0' is not ...".
+template <class T>
+Result<T> of_option(std::string_view option, Result<T> parsed) {
+  if (parsed) return parsed;
+  Error& error = parsed.error();
+  error.problem = error.subject + (error.subject.empty() ? "" : " ") + error.problem;
+  error.subject = "--" + std::string(option);
+  return parsed;
+}
+
 // The options that every tool with --app takes.
 inline constexpr Option app_option{0, "app", "NAME", "take the settings from the configuration of app NAME"};
 inline constexpr Option config_dir_option{0, "config-dir", "DIR",

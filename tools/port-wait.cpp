@@ -99,7 +99,7 @@ Result<pid_t> read_pid(const CommandLine& line, bool free) {
   const char* main_pid = free ? nullptr : std::getenv("MAINPID");
   const std::string text = line.value("pid", main_pid != nullptr && *main_pid != 0 ? main_pid : "0");
   constexpr std::uint64_t most = 1U << 22U; // PID_MAX_LIMIT, proc(5)
-  auto pid = parse_count(text, 0, most);
+  auto pid = of_option("pid", parse_count(text, 0, most));
   if (!pid) return forward_error(pid);
   return static_cast<pid_t>(*pid);
 }

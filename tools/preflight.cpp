@@ -1,20 +1,22 @@
 #include "app.hpp"
 #include "checks/context.hpp"
 #include "checks/standard.hpp"
-#include "json.hpp"
+#include "checks/standard_names.hpp"
 #include "late_error.hpp"
 #include "message_ids.hpp"
 #include "options.hpp"
 #include "policy.hpp"
-#include "quantity.hpp"
+#include "preflight/formats.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
 
 using namespace safe_deploy;
 
@@ -25,6 +27,9 @@ constexpr Option options[] = {
     {0, "when", "PHASE", "ask what is asked then: preflight (default), health,\nwatch or monitor"},
     {0, "only", "CHECK", "only this one; repeatable"},
     {0, "list", "", "list the checks and ask none"},
+    {0, "explain", "CHECK", "why this check exists, and what to do when it fails"},
+    {0, "nagios", "", "print one status line with perfdata; exit with 0 to 3"},
+    {0, "prometheus", "", "print metrics in Prometheus' text format"},
     json_option,
     quiet_option,
     config_dir_option,
@@ -39,7 +44,7 @@ constexpr ToolDescription tool{
     .options = options,
     .epilogue =
         "Exit status: 0 no critical check failed, 1 one did, 2 usage, 71 system error,\n"
-        "78 wrong configuration.\n"};
+        "78 wrong configuration; with --nagios 0 ok, 1 warning, 2 critical, 3 unknown.\n"};
 
 // --- what is asked
 
@@ -48,25 +53,44 @@ Result<std::vector<NamedCheck>> make_checks(const App& app, When when,
   const char* credentials = std::getenv("CREDENTIALS_DIRECTORY");
   CheckContext context = make_context(app.config, credentials != nullptr ? credentials : "");
   context.on_late_error = std::move(on_late_error);
-  if (when == When::health) return health_checks(app.config, context);
-  std::vector<NamedCheck> checks;
-  if (when == When::preflight) {
-    auto standard = standard_checks(app.config, app.places, context);
-    if (!standard) return standard;
-    checks = std::move(*standard);
-  }
+  if (when != When::preflight) return running_checks(app.config, when, context);
+  auto checks = standard_checks(app.config, app.places, context);
+  if (!checks) return checks;
   auto configured = configured_checks(app.config, when, context);
   if (!configured) return configured;
-  std::move(configured->begin(), configured->end(), std::back_inserter(checks));
+  std::move(configured->begin(), configured->end(), std::back_inserter(*checks));
   return checks;
 }
 
-Result<void> keep_only(const std::vector<std::string>& names, std::vector<NamedCheck>& checks) {
+auto find_check(std::string_view name, const std::vector<NamedCheck>& checks) {
+  return std::find_if(checks.begin(), checks.end(),
+                      [&](const NamedCheck& check) { return check.asked.name == name; });
+}
+
+// It may be one of another moment.
+tl::unexpected<Error> no_such_check(const std::string& name, const Config& config) {
+  const auto is_it = [&](const auto& known) { return known == name; };
+  const auto section = std::find_if(config.checks.begin(), config.checks.end(),
+                                    [&](const CheckSection& one) { return one.name == name; });
+  std::vector<std::string_view> moments;
+  if (section != config.checks.end())
+    for (const auto& [asked, moment] : {std::pair(section->preflight, "preflight"),
+                                        {section->health, "health"},
+                                        {section->watch, "watch"},
+                                        {section->monitor, "monitor"}})
+      if (asked) moments.emplace_back(moment);
+  if (std::any_of(standard_check_names.begin(), standard_check_names.end(), is_it))
+    moments.emplace_back("preflight");
+  return fail(Outcome::usage, fmt::format("'{}'", name),
+              moments.empty() ? "is none of the checks (--list)"
+                              : fmt::format("is asked with --when {}", fmt::join(moments, ", --when ")));
+}
+
+Result<void> keep_only(const std::vector<std::string>& names, const Config& config,
+                       std::vector<NamedCheck>& checks) {
   if (names.empty()) return {};
   for (const auto& name : names)
-    if (std::none_of(checks.begin(), checks.end(),
-                     [&](const NamedCheck& check) { return check.asked.name == name; }))
-      return fail(Outcome::usage, fmt::format("'{}'", name), "is none of the checks (--list)");
+    if (find_check(name, checks) == checks.end()) return no_such_check(name, config);
   std::erase_if(checks, [&](const NamedCheck& check) {
     return std::find(names.begin(), names.end(), check.asked.name) == names.end();
   });
@@ -75,145 +99,97 @@ Result<void> keep_only(const std::vector<std::string>& names, std::vector<NamedC
 
 // --- what is told
 
-// In the table what is not well stands out.
-std::string_view mark(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::yes:
-      return "ok";
-    case Verdict::warning:
-      return "WARN";
-    case Verdict::skipped:
-      return "SKIP";
-    case Verdict::no:
-      break;
-  }
-  return "FAIL";
-}
-
-// For programs.
-std::string_view word(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::yes:
-      return "ok";
-    case Verdict::warning:
-      return "warning";
-    case Verdict::skipped:
-      return "skipped";
-    case Verdict::no:
-      break;
-  }
-  return "failed";
-}
-
 // https://no-color.org
 bool use_colour() {
   const char* no_colour = std::getenv("NO_COLOR");
   return isatty(STDOUT_FILENO) == 1 && (no_colour == nullptr || *no_colour == 0);
 }
 
-std::string_view colour(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::yes:
-      return "\x1b[32m";
-    case Verdict::warning:
-      return "\x1b[33m";
-    case Verdict::skipped:
-      return "\x1b[2m";
-    case Verdict::no:
-      break;
-  }
-  return "\x1b[31m";
-}
-
-std::size_t name_width(const std::vector<NamedCheck>& checks) {
-  std::size_t width = 0;
-  for (const auto& check : checks) width = std::max(width, check.asked.name.size());
-  return width;
-}
-
-void print_table(const std::vector<Asking>& answers, std::size_t width) {
-  const bool coloured = use_colour();
-  for (const auto& asking : answers)
-    fmt::print("{:<{}}  {}{:<4}{}  {}\n", asking.name, width, coloured ? colour(asking.answer.verdict) : "",
-               mark(asking.answer.verdict), coloured ? "\x1b[0m" : "", asking.answer.sentence);
-}
-
-const char* level(const NamedCheck& check) {
-  return check.asked.warning_only ? "warning" : "critical";
-}
-
-void print_json(const Json& object) {
-  fmt::print("{}\n", to_text(object));
-}
-
-void print_list(const std::vector<NamedCheck>& checks, bool json) {
-  if (json) {
-    Json all = Json::array();
-    for (const auto& check : checks)
-      all.push_back(
-          {{"name", check.asked.name}, {"level", level(check)}, {"description", check.description}});
-    print_json({{"checks", std::move(all)}});
-    return;
-  }
-  for (const auto& check : checks)
-    fmt::print("{:<{}}  {:<8}  {}\n", check.asked.name, name_width(checks), level(check), check.description);
-}
-
-Json to_json(const Asking& asking, const NamedCheck& check) {
-  Json figures = Json::object();
-  for (const auto& figure : asking.answer.figures) figures[figure.name] = figure.value;
-  return {{"name", asking.name},
-          {"verdict", word(asking.answer.verdict)},
-          {"level", level(check)},
-          {"reason", asking.answer.reason},
-          {"message", asking.answer.sentence},
-          {"took", std::chrono::duration<double>(asking.took).count()},
-          {"figures", std::move(figures)}};
-}
-
-std::vector<const Asking*> with_verdict(const std::vector<Asking>& answers, Verdict verdict) {
-  std::vector<const Asking*> found;
-  for (const auto& asking : answers)
-    if (asking.answer.verdict == verdict) found.push_back(&asking);
-  return found;
-}
-
-// One line that says why, with every check that failed.
-std::string refusal(const std::vector<const Asking*>& failed) {
-  std::string text;
-  for (const Asking* asking : failed)
-    text += fmt::format("{}{}: {}", text.empty() ? "" : "; ", asking->name, asking->answer.sentence);
-  return text;
-}
-
-// stdout is for the table; in the journal, where both would end up, what is not well is enough.
-void tell(const std::vector<Asking>& answers, const std::vector<NamedCheck>& checks, const CommandLine& line,
-          Reporter& report) {
-  const auto failed = with_verdict(answers, Verdict::no);
-  if (line.has("json")) {
-    Json all = Json::array();
-    for (std::size_t i = 0; i < answers.size(); ++i) all.push_back(to_json(answers[i], checks[i]));
-    print_json({{"ok", failed.empty()}, {"checks", std::move(all)}});
-  } else if (!report.in_journal() && !line.has("quiet")) {
-    print_table(answers, name_width(checks));
-  }
-  if (report.in_journal()) {
-    for (const Asking* warned : with_verdict(answers, Verdict::warning))
-      report.say(Priority::warning, fmt::format("{}: {}", warned->name, warned->answer.sentence), {},
-                 {{"SAFE_DEPLOY_CHECK", warned->name}});
-    if (failed.empty())
-      report.say(Priority::info, fmt::format("{} checks were asked, none failed", answers.size()));
-  }
-  // On a terminal the table says it.
-  if (!failed.empty() &&
-      (report.in_journal() || !report.on_terminal() || line.has("quiet") || line.has("json")))
-    report.say(Priority::error, refusal(failed), message_refused,
+// Where stdout is not the table that a person reads, one line says why.
+void tell_failure(const preflight::Report& told, const CommandLine& line, Reporter& report) {
+  const auto failed = told.with(Verdict::no);
+  if (failed.empty()) return;
+  constexpr const char* instead_of_table[] = {"quiet", "json", "prometheus"};
+  const bool table_is_seen = !report.in_journal() && isatty(STDOUT_FILENO) == 1 &&
+                             std::none_of(std::begin(instead_of_table), std::end(instead_of_table),
+                                          [&](const char* option) { return line.has(option); });
+  if (!table_is_seen)
+    report.say(Priority::error, preflight::refusal(told), message_refused,
                {{"SAFE_DEPLOY_CHECK", failed.front()->name}});
 }
 
-Result<int> run(const CommandLine& line, Reporter& report) {
+// In the journal, where the table would end up as well, what is not well is enough.
+void tell_journal(const preflight::Report& told, Reporter& report) {
+  const auto skipped = told.with(Verdict::skipped);
+  for (const Verdict verdict : {Verdict::warning, Verdict::skipped})
+    for (const Asking* asking : told.with(verdict)) {
+      const bool warned = verdict == Verdict::warning;
+      report.say(warned ? Priority::warning : Priority::info,
+                 fmt::format("{}{}: {}", asking->name, warned ? "" : " is skipped", asking->answer.sentence),
+                 {}, {{"SAFE_DEPLOY_CHECK", asking->name}});
+    }
+  if (told.with(Verdict::no).empty())
+    report.say(Priority::info,
+               fmt::format("{} checks were asked, none failed", told.answers.size() - skipped.size()));
+}
+
+constexpr std::string_view nothing_is_asked = "no check is asked then";
+
+int tell(const preflight::Report& told, const CommandLine& line, Reporter& report) {
+  if (line.has("nagios")) {
+    int code = 0;
+    fmt::print("{}\n", preflight::nagios(told, code));
+    return code;
+  }
+  if (line.has("prometheus"))
+    fmt::print("{}", preflight::prometheus(told));
+  else if (line.has("json"))
+    fmt::print("{}", preflight::json(told));
+  else if (!report.in_journal() && !line.has("quiet"))
+    fmt::print("{}", preflight::table(told, use_colour()));
+  if (told.answers.empty())
+    report.say(Priority::info, nothing_is_asked);
+  else if (report.in_journal())
+    tell_journal(told, report);
+  tell_failure(told, line, report);
+  return told.with(Verdict::no).empty() ? 0 : static_cast<int>(Outcome::no);
+}
+
+// --- the run
+
+Result<void> check_arguments(const CommandLine& line) {
   if (!line.arguments.empty()) return fail(Outcome::usage, line.arguments[0], "takes no argument");
   if (!line.has("app")) return fail(Outcome::usage, "", "--app is needed");
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 7> apart{{{"nagios", "json"},
+                                                                                {"nagios", "prometheus"},
+                                                                                {"nagios", "list"},
+                                                                                {"nagios", "explain"},
+                                                                                {"prometheus", "json"},
+                                                                                {"prometheus", "list"},
+                                                                                {"prometheus", "explain"}}};
+  for (const auto& [one, other] : apart)
+    if (line.has(one) && line.has(other))
+      return fail(Outcome::usage, fmt::format("--{}", one), fmt::format("does not go with --{}", other));
+  return {};
+}
+
+// A check of any moment, where none is said.
+Result<int> explain(const CommandLine& line, const App& app, When when) {
+  const std::string name = line.value("explain");
+  std::vector<When> moments{when};
+  if (!line.has("when")) moments = {When::preflight, When::health, When::watch, When::monitor};
+  for (const When moment : moments) {
+    auto checks = make_checks(app, moment, [](const Error&) {});
+    if (!checks) return forward_error(checks);
+    const auto found = find_check(name, *checks);
+    if (found == checks->end()) continue;
+    fmt::print("{}", preflight::explanation(*found, app.config, line.has("json")));
+    return 0;
+  }
+  return no_such_check(name, app.config);
+}
+
+Result<int> ask_and_tell(const CommandLine& line, Reporter& report) {
   auto when = parse_when(line.value("when", "preflight"));
   if (!when) return forward_error(when);
   auto app = load_app(line, line.value("app"), report);
@@ -225,19 +201,32 @@ Result<int> run(const CommandLine& line, Reporter& report) {
                 fmt::format("[app] unit is {}, but the deploy would restart {}: run 'safe-deploy enable {}'",
                             app->config.unit, restarted, app->config.app));
   const auto late_error = std::make_shared<LateError>();
+  if (line.has("explain")) return explain(line, *app, *when);
   auto checks = make_checks(*app, *when, LateError::teller(late_error));
   if (!checks) return forward_error(checks);
-  if (auto kept = keep_only(line.values("only"), *checks); !kept) return forward_error(kept);
+  if (auto kept = keep_only(line.values("only"), app->config, *checks); !kept) return forward_error(kept);
   if (line.has("list")) {
-    print_list(*checks, line.has("json"));
+    if (checks->empty()) report.say(Priority::info, nothing_is_asked);
+    fmt::print("{}", preflight::list(*checks, line.has("json")));
     return 0;
   }
   std::vector<Asked> asked;
   for (const auto& check : *checks) asked.push_back(check.asked);
   const auto answers = ask_once(std::move(asked), Deadline::never());
   if (auto error = late_error->get()) return tl::unexpected<Error>(std::move(*error));
-  tell(answers, *checks, line, report);
-  return with_verdict(answers, Verdict::no).empty() ? 0 : static_cast<int>(Outcome::no);
+  return tell({app->config.app, line.value("when", "preflight"), *checks, answers}, line, report);
+}
+
+Result<int> run(const CommandLine& line, Reporter& report) {
+  const auto checked = check_arguments(line);
+  auto code = checked ? ask_and_tell(line, report) : tl::unexpected<Error>(checked.error());
+  // Who reads a plugin's state reads it from stdout, also when there is none.
+  constexpr int nagios_unknown = 3;
+  if (!code && line.has("nagios")) {
+    fmt::print("{}\n", preflight::nagios_unknown(code.error().text()));
+    return nagios_unknown;
+  }
+  return code;
 }
 
 } // namespace

@@ -4,7 +4,7 @@
 #include "options.hpp"
 #include "quantity.hpp"
 
-#include <utility>
+#include <tuple>
 
 // What the tools that wait for TARGETs, and may become a command then, have in common.
 namespace safe_deploy {
@@ -21,15 +21,13 @@ inline Result<void> check_wait_arguments(const CommandLine& line) {
 // --timeout and --interval, where they are given. Outcome::usage for an interval without an end, or of
 // nothing.
 inline Result<void> read_wait_durations(const CommandLine& line, Duration& timeout, Duration& interval) {
-  for (const auto& [option, to] : {std::pair("timeout", &timeout), {"interval", &interval}}) {
+  for (const auto& [option, to, parse] :
+       {std::tuple("timeout", &timeout, &parse_duration), {"interval", &interval, &parse_limited_duration}}) {
     if (!line.has(option)) continue;
-    auto value = parse_duration(line.value(option));
+    auto value = of_option(option, parse(line.value(option)));
     if (!value) return forward_error(value);
     *to = *value;
   }
-  if (interval <= Duration::zero() || interval == without_limit)
-    return fail(Outcome::usage, line.value("interval"),
-                "the interval must be longer than nothing, and have an end");
   return {};
 }
 

@@ -130,7 +130,7 @@ void warn_about_link(const UnitState& unit, const Config& config, Reporter& repo
 
 // The gates run as root, with the environment of the app's unit: what it is read from must be root's.
 void warn_about_environment(const UnitState& unit, Reporter& report) {
-  for (const auto& path : unit.environment_files) {
+  for (const auto& [path, optional] : unit.environment_files) {
     struct stat status {};
     if (stat(path.c_str(), &status) < 0) continue;
     if (status.st_uid == 0 && (status.st_mode & (S_IWGRP | S_IWOTH)) == 0) continue;

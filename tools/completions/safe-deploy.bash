@@ -34,22 +34,28 @@ _safe_deploy_units() {
 
 # What stands behind the word, in the words of --help: NAME, FILE, RELEASE ...
 _safe_deploy_values() { # KIND TOOL
-  local app='' i
+  local app='' i typed=()
   case $1 in
     NAME | APP) _safe_deploy_apps ;;
     UNIT) _safe_deploy_units ;;
     COMMAND) "$2" --help | sed -nE '/^Commands:/,/^Commands that/s/^  ([a-z-]+) .*/\1/p' ;;
     VERDICT) printf '%s\n' good bad clear ;;
     WHAT) printf '%s\n' idle prepared swapped probation rolling-back stuck good bad outdated rollback-due ;;
-    PHASE) printf '%s\n' preflight health watch monitor ;;
+    PHASE)
+      [[ ${2##*/} != preflight ]] || echo preflight
+      printf '%s\n' health watch monitor
+      ;;
     CHECK | RELEASE)
-      for ((i = 1; i < ${#COMP_WORDS[@]}; i++)); do
-        [[ ${COMP_WORDS[i - 1]} != --app ]] || app=${COMP_WORDS[i]}
+      for ((i = 1; i + 1 < ${#COMP_WORDS[@]}; i++)); do
+        case ${COMP_WORDS[i]} in
+          --app) app=${COMP_WORDS[i + 1]} ;;
+          --when | --config-dir) typed+=("${COMP_WORDS[i]}" "${COMP_WORDS[i + 1]}") ;;
+        esac
       done
       [[ $2 != *safe-deploy ]] || app=${COMP_WORDS[2]-}
       [[ -n $app ]] || return
       if [[ $1 == CHECK ]]; then
-        preflight --app "$app" --list 2> /dev/null | cut -d ' ' -f 1
+        preflight --app "$app" "${typed[@]}" --list 2> /dev/null | cut -d ' ' -f 1
       else
         _safe_deploy_releases "$app"
       fi

@@ -14,9 +14,14 @@ constexpr int code_of(Outcome outcome) {
   return static_cast<int>(outcome);
 }
 
+// What is neither a yes nor a no stands out.
+std::string_view prefix(Verdict verdict) {
+  return verdict == Verdict::warning ? "warning: " : verdict == Verdict::skipped ? "skipped: " : "";
+}
+
 const Asking* first_no(const Waited& waited) {
   for (const auto& asking : waited.answers)
-    if (!asking.answer.good()) return &asking;
+    if (asking.answer.objects()) return &asking;
   return nullptr;
 }
 
@@ -28,9 +33,19 @@ std::string all_noes(const Waited& waited, const Request& request) {
   std::string text;
   std::string_view before; // a check and its gate may find the same
   for (const auto& asking : waited.answers) {
-    if (asking.answer.good() || asking.answer.sentence == before) continue;
+    if (!asking.answer.objects() || asking.answer.sentence == before) continue;
     text += (text.empty() ? "" : "; ") + named(asking, request);
     before = asking.answer.sentence;
+  }
+  return text;
+}
+
+// Where no check could be asked at all: why. Nothing otherwise.
+std::string nothing_asked(const Waited& waited, const Request& request) {
+  std::string text;
+  for (const auto& asking : waited.answers) {
+    if (asking.answer.verdict != Verdict::skipped) return "";
+    text += (text.empty() ? "nothing could be asked: " : "; ") + named(asking, request);
   }
   return text;
 }
@@ -54,10 +69,10 @@ Conclusion conclude_no(const Waited& waited, const Request& request) {
 
 Conclusion conclude_late(const Waited& waited, const Request& request, const Watched& watched) {
   const Asking* no = first_no(waited);
-  std::string text = all_noes(waited, request);
+  std::string text = no != nullptr ? all_noes(waited, request) : nothing_asked(waited, request);
   text += fmt::format("{}waited {}", text.empty() ? "" : "; ", format_duration(waited.elapsed));
-  if (watched.start_limit != without_limit && waited.elapsed < request.timeout)
-    text += fmt::format(", for TimeoutStartSec= is {}", format_duration(watched.start_limit));
+  if (watched.start_limit.time != without_limit && waited.elapsed < request.timeout)
+    text += fmt::format(", for TimeoutStartSec= is {}", format_duration(watched.start_limit.time));
   return {code_of(Outcome::timed_out), "timeout", no != nullptr ? no->answer.reason : "timeout", text,
           no != nullptr ? no->name : ""};
 }
@@ -67,6 +82,7 @@ Json to_json(const Asking& asking) {
   for (const auto& figure : asking.answer.figures) figures[figure.name] = figure.value;
   return {{"name", asking.name},
           {"ok", asking.answer.good()},
+          {"verdict", word(asking.answer.verdict)},
           {"reason", asking.answer.reason},
           {"message", asking.answer.sentence},
           {"took", std::chrono::duration<double>(asking.took).count()},
@@ -96,17 +112,22 @@ Conclusion conclude(const Waited& waited, const Request& request, const Watched&
       const std::string who = request.unit.empty()
                                   ? fmt::format("process {}", pid)
                                   : fmt::format("the main process of {} (pid {})", request.unit, pid);
+      const UnitState* unit = watched.unit ? watched.unit->state() : nullptr;
       return {code_of(Outcome::no), "process-ended", "process-ended",
-              with_last(fmt::format("{} {}", who, how))};
+              with_last(with_last_words(fmt::format("{} {}", who, how), unit, pid))};
     }
     case Waited::End::told:
-      return {code_of(Outcome::no), "unit-ended", "unit-ended", with_last(waited.told)};
+      return {code_of(Outcome::no), "unit-ended", "unit-ended",
+              with_last(with_last_words(waited.told, watched.unit ? watched.unit->state() : nullptr, 0))};
     case Waited::End::signalled:
       return {128 + waited.signal, "signal", "signal",
               with_last(fmt::format("stopped by SIG{}", sigabbrev_np(waited.signal)))};
   }
-  std::string text;
-  for (const auto& asking : waited.answers) text += (text.empty() ? "" : "; ") + named(asking, request);
+  std::string text = nothing_asked(waited, request);
+  if (!text.empty()) return {0, "healthy", "ok", text};
+  for (const auto& asking : waited.answers)
+    text += fmt::format("{}{}{}", text.empty() ? "" : "; ", prefix(asking.answer.verdict),
+                        named(asking, request));
   if (text.empty()) text = "nothing is asked";
   return {0, "healthy", "ok", fmt::format("{}; healthy after {}", text, format_duration(waited.elapsed))};
 }

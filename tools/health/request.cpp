@@ -2,13 +2,16 @@
 
 #include "checks/context.hpp"
 #include "checks/http_check.hpp"
+#include "checks/journal_check.hpp"
 #include "checks/standard.hpp"
+#include "checks/unit_memory_check.hpp"
 #include "http_options.hpp"
 #include "quantity.hpp"
 
 #include <fmt/format.h>
 
 #include <cstdlib>
+#include <tuple>
 
 namespace safe_deploy::health {
 
@@ -17,6 +20,7 @@ namespace {
 Result<void> check_arguments(const CommandLine& line) {
   if (!line.has("app")) {
     if (line.arguments.empty()) return fail(Outcome::usage, "", "URL or --app is needed");
+    if (line.has("when")) return fail(Outcome::usage, "--when", "goes with --app, whose checks say when");
     return {};
   }
   if (!line.arguments.empty()) return fail(Outcome::usage, line.arguments[0], "no URL is needed with --app");
@@ -29,26 +33,22 @@ Result<void> check_arguments(const CommandLine& line) {
 }
 
 Result<void> read_policy(const CommandLine& line, Request& request) {
-  for (const auto& [option, to] : {std::pair("timeout", &request.timeout),
-                                   {"interval", &request.interval},
-                                   {"attempt-timeout", &request.attempt_timeout},
-                                   {"hold", &request.hold}}) {
+  for (const auto& [option, to, parse] :
+       {std::tuple("timeout", &request.timeout, &parse_duration),
+        {"interval", &request.interval, &parse_limited_duration},
+        {"attempt-timeout", &request.attempt_timeout, &parse_limited_duration},
+        {"hold", &request.hold, &parse_duration}}) {
     if (!line.has(option)) continue;
-    auto value = parse_duration(line.value(option));
+    auto value = of_option(option, parse(line.value(option)));
     if (!value) return forward_error(value);
     *to = *value;
   }
   for (const auto& [option, to] : {std::pair("attempts", &request.attempts), {"rise", &request.rise}}) {
     if (!line.has(option)) continue;
-    auto value = parse_count(line.value(option), 1, 1'000'000);
+    auto value = of_option(option, parse_count(line.value(option), 1, 1'000'000));
     if (!value) return forward_error(value);
     *to = static_cast<unsigned>(*value);
   }
-  for (const auto& [option, value] :
-       {std::pair("interval", request.interval), {"attempt-timeout", request.attempt_timeout}})
-    if (value <= Duration::zero() || value == without_limit)
-      return fail(Outcome::usage, fmt::format("--{}", option),
-                  "must be longer than nothing, and have a limit");
   return {};
 }
 
@@ -57,7 +57,7 @@ Result<void> read_pid(const CommandLine& line, Request& request) {
   const std::string text = line.value("pid", main_pid != nullptr ? main_pid : "");
   if (text.empty()) return {};
   constexpr std::uint64_t most = 1U << 22U; // PID_MAX_LIMIT, proc(5)
-  auto pid = parse_count(text, 0, most);
+  auto pid = of_option("pid", parse_count(text, 0, most));
   if (!pid) return forward_error(pid);
   request.pid = static_cast<pid_t>(*pid);
   return {};
@@ -68,7 +68,7 @@ Result<void> check_local(const HttpRequest& http, const std::string& unit) {
   if (unit.empty() || !http.unix_socket.empty()) return {};
   const auto address = parse_address(http.url.host);
   if (address && !is_local(*address))
-    return fail(Outcome::usage, http.url.text, "is not of this machine (--unit)");
+    return fail(Outcome::usage, http.url.shown(), "is not of this machine (--unit)");
   return {};
 }
 
@@ -94,12 +94,41 @@ Result<void> add_app_checks(const CommandLine& line, Request& request, Reporter&
   CheckContext context = make_context(config, credentials != nullptr ? credentials : "");
   context.on_late_error = LateError::teller(request.late_error);
   if (!context.release.empty()) report.set_field("SAFE_DEPLOY_RELEASE", context.release);
-  auto checks = health_checks(config, std::move(context));
+  auto when = parse_when(line.value("when", "health"));
+  if (!when) return forward_error(when);
+  if (*when == When::preflight)
+    return fail(Outcome::usage, "--when preflight", "is for preflight(1): nothing needs to run then");
+  auto checks = running_checks(config, *when, std::move(context));
   if (!checks) return forward_error(checks);
   for (auto& check : *checks) {
     if (line.has("attempt-timeout")) check.asked.attempt_timeout = request.attempt_timeout;
     request.checks.push_back(std::move(check.asked));
   }
+  return {};
+}
+
+// What is asked of the unit itself, beside its answers. Somebody wants to know: one that cannot be asked is a
+// no.
+Result<void> add_unit_checks(const CommandLine& line, Request& request) {
+  const auto units = std::make_shared<Units>();
+  const auto add = [&](std::string name, std::shared_ptr<Check> check) {
+    request.checks.push_back({.name = std::move(name),
+                              .check = std::move(check),
+                              .attempt_timeout = request.attempt_timeout,
+                              .required = true});
+  };
+  for (const char* option : {"memory-max", "no-journal-errors"})
+    if (line.has(option) && request.unit.empty())
+      return fail(Outcome::usage, fmt::format("--{}", option), "needs --unit or --app");
+  if (line.has("memory-max")) {
+    auto most = of_option("memory-max", parse_size(line.value("memory-max")));
+    if (!most) return forward_error(most);
+    if (*most == 0) return fail(Outcome::usage, "--memory-max", "must be more than nothing");
+    add("unit-memory", std::make_shared<UnitMemoryCheck>(
+                           request.unit, UnitMemoryLimits{.max = *most, .growth_max = {}}, units));
+  }
+  if (line.has("no-journal-errors"))
+    add("journal", std::make_shared<JournalCheck>(JournalQuestion{.unit = request.unit}, units));
   return {};
 }
 
@@ -124,6 +153,7 @@ Result<Request> read_request(const CommandLine& line, Reporter& report) {
   if (auto read = read_pid(line, request); !read) return forward_error(read);
   auto added = request.app ? add_app_checks(line, request, report) : add_urls(line, request);
   if (!added) return forward_error(added);
+  if (auto more = add_unit_checks(line, request); !more) return forward_error(more);
   return request;
 }
 

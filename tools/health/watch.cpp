@@ -1,6 +1,10 @@
 #include "health/watch.hpp"
 
+#include "health/notice.hpp"
+#include "journal.hpp"
+
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -21,24 +25,31 @@ std::optional<std::string> ended_before(const UnitState& unit) {
 }
 
 // systemd gives each command of a start the whole of TimeoutStartSec= (seen on 252 and 257).
-Duration start_limit_of(const UnitState& unit) {
+StartLimit start_limit_of(const UnitState& unit) {
   const auto is_this = [](pid_t pid) { return pid != 0 && (pid == getpid() || pid == getppid()); };
   const bool starts_us =
       unit.active_state == "activating" && (is_this(unit.control_pid) || is_this(unit.main_pid));
-  return starts_us ? unit.timeout_start : without_limit;
+  if (!starts_us) return {};
+  // sd_notify(3) promises it for Type=notify; "notify-reload" came with 253.
+  return {unit.timeout_start, Notice::is_wanted() && unit.type.starts_with("notify")};
 }
 
 // Of the service that this process is a part of, if it is one.
-Duration own_start_limit(const Watched& watched, const Deadline& deadline) {
-  if (std::getenv("INVOCATION_ID") == nullptr) return without_limit;
+StartLimit own_start_limit(const Watched& watched, const Deadline& deadline) {
+  if (std::getenv("INVOCATION_ID") == nullptr) return {};
   const CgroupUnit own = unit_of_process(getpid());
-  if (!own.unit.ends_with(".service") || !own.user_unit.empty()) return without_limit;
+  if (!own.unit.ends_with(".service") || !own.user_unit.empty()) return {};
   const UnitState* known = watched.unit ? watched.unit->state() : nullptr;
   if (known != nullptr && known->name == own.unit) return start_limit_of(*known);
   auto bus = Bus::open_system(deadline);
-  if (!bus) return without_limit;
+  if (!bus) return {};
   const auto state = bus->unit(own.unit);
-  return state ? start_limit_of(*state) : without_limit;
+  return state ? start_limit_of(*state) : StartLimit();
+}
+
+// A no that is known before anything is asked.
+tl::unexpected<Error> known(const std::string& why, const UnitState* unit, pid_t pid) {
+  return fail(Outcome::no, "", with_last_words(why, unit, pid));
 }
 
 Result<void> watch_unit(const Request& request, Watched& watched, Reporter& report) {
@@ -48,10 +59,10 @@ Result<void> watch_unit(const Request& request, Watched& watched, Reporter& repo
     return {};
   }
   watched.unit.emplace(std::move(*opened));
-  if (auto why = watched.unit->look()) return fail(Outcome::no, "", *why);
+  if (auto why = watched.unit->look()) return known(*why, watched.unit->state(), 0);
   const UnitState* state = watched.unit->state();
   if (state == nullptr) return {};
-  if (auto why = ended_before(*state)) return fail(Outcome::no, "", *why);
+  if (auto why = ended_before(*state)) return known(*why, state, 0);
   return {};
 }
 
@@ -66,7 +77,7 @@ Result<void> watch_process(const Request& request, Watched& watched) {
   }
   const std::string how = request.unit.empty() ? "" : how_unit_ended(request.unit);
   if (process.error().outcome() != Outcome::no || how.empty()) return forward_error(process);
-  return fail(Outcome::no, "", fmt::format("the main process of {} (pid {}) {}", request.unit, pid, how));
+  return known(fmt::format("the main process of {} (pid {}) {}", request.unit, pid, how), state, pid);
 }
 
 // Both in one descriptor, for the wait takes one.
@@ -92,6 +103,23 @@ Result<Watched> watch(const Request& request, Reporter& report) {
   watched.start_limit = own_start_limit(watched, request.deadline);
   if (auto joined = join_events(watched, *request.late_error); !joined) return forward_error(joined);
   return watched;
+}
+
+// The journal is a little behind the death of a process. systemd tells it of any end but one with 0, so that
+// who waits for that knows when all is there.
+constexpr Duration journal_patience = std::chrono::milliseconds(200);
+constexpr Duration journal_patience_untold = std::chrono::milliseconds(10);
+constexpr std::size_t last_lines = 3;
+
+std::string with_last_words(std::string why, const UnitState* unit, pid_t pid) {
+  const char* own = std::getenv("MAINPID") != nullptr ? std::getenv("INVOCATION_ID") : nullptr;
+  const std::string invocation = unit != nullptr ? unit->invocation_id : own != nullptr ? own : "";
+  if (invocation.empty()) return why;
+  const bool told = why.find("exited with status 0") == std::string::npos;
+  const auto messages = last_messages({.invocation = invocation, .pid = pid}, last_lines,
+                                      Deadline::after(told ? journal_patience : journal_patience_untold));
+  if (!messages || messages->empty()) return why;
+  return fmt::format("{}; it last logged: '{}'", why, fmt::join(*messages, "', '"));
 }
 
 std::string how_unit_ended(const std::string& unit) {
