@@ -58,6 +58,23 @@ class Completion(AppTest):
         self.assertEqual(self.bash("atomic-link", "--app", "demo", "v"), ["v1", "v2"])
         self.assertEqual(self.bash("port-wait", "-t", ""), [])
 
+    def configure_elsewhere(self):
+        """A directory of configurations in which the app is asked something else when it is watched."""
+        (self.scratch / "other").mkdir()
+        (self.scratch / "other/demo.conf").write_text("[check queue]\npath = /\nwhen = watch\n")
+        return self.scratch / "other"
+
+    def test_phases(self):
+        self.assertEqual(self.bash("preflight", "--when", ""), ["preflight", "health", "watch", "monitor"])
+        self.assertEqual(self.bash("health-wait", "--when", ""), ["health", "watch", "monitor"])
+        self.assertEqual(self.bash("health-wait", "--when", "p"), [])
+
+    def test_the_checks_are_those_of_the_phase_and_directory_that_were_typed(self):
+        typed = ("preflight", "--app", "demo", "--config-dir", str(self.configure_elsewhere()))
+        self.assertEqual(self.bash(*typed, "--when", "watch", "--only", ""), ["queue"])
+        self.assertEqual(self.bash(*typed, "--only", "q"), [])
+        self.assertEqual(self.bash("preflight", "--app", "demo", "--when", "watch", "--only", ""), [])
+
     def test_commands(self):
         self.assertEqual(self.bash("safe-deploy", ""), ["deploy", "rollback", "status", "enable", "disable"])
         self.assertEqual(self.bash("safe-deploy", "deploy", ""), ["demo"])
@@ -70,10 +87,13 @@ class Completion(AppTest):
 
     @unittest.skipUnless(shutil.which("zsh"), "there is no zsh")
     def test_zsh(self):
+        elsewhere = self.configure_elsewhere()
         for typed, completed in (("port-wait --stri", "port-wait --strict"), ("safe-deploy dep", "safe-deploy deploy"),
                                  ("safe-deploy deploy de", "safe-deploy deploy demo"), ("port-wait --app d", "port-wait --app demo"),
                                  ("safe-deploy rollback demo --to v", "--to v"), ("release-mark --app demo --is out", "--is outdated"),
-                                 ("preflight --app demo --only mem", "--only memory")):
+                                 ("preflight --app demo --only mem", "--only memory"),
+                                 (f"preflight --app demo --config-dir {elsewhere} --when watch --only qu", "--only queue"),
+                                 ("health-wait --app demo --when mo", "--when monitor")):
             with self.subTest(typed):
                 done = subprocess.run(["zsh", "-f", "-c", ZSH, "zsh", COMPLETIONS, typed, completed], capture_output=True, text=True,
                                       env=self.environment, check=False, timeout=20, cwd=self.scratch)

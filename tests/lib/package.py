@@ -85,9 +85,10 @@ def deb(suite, log):
     return packages[0]
 
 
-def installed(suite, log):
-    """The tree of a machine that has the package installed."""
+def installed(suite, log, services=False):
+    """The tree of a machine that has the package installed; `services`: over that with the services."""
     package = deb(suite, log)
-    return trees.layer(trees.base(suite, log), suite, "installed", hashlib.sha256(package.read_bytes()).hexdigest(),
+    under = trees.services(suite, log) if services else trees.base(suite, log)
+    return trees.layer(under, suite, "installed", hashlib.sha256(package.read_bytes()).hexdigest(),
                        ["apt-get", "install", "--yes", "--no-install-recommends", package], log,
                        binds=[package.parent])

@@ -34,6 +34,28 @@ echo machine > /etc/hostname
 printf '127.0.0.1 localhost machine\\n::1 localhost\\n' > /etc/hosts
 """
 
+# What the scenarios about checks ask: real services, and the plugins that ask one of them.
+SERVICES = ("postgresql", "redis-server", "nginx", "openssl", "python3-prometheus-client", "monitoring-plugins-basic",
+            "monitoring-plugins-standard")
+
+# Nothing starts, neither now nor at boot: a scenario starts what it is about. Left out is what nobody reads here, and the
+# compiler for long queries, the largest file of all.
+INSTALL_SERVICES = f"""
+set -e
+printf '#!/bin/sh\\nexit 101\\n' > /usr/sbin/policy-rc.d
+chmod 755 /usr/sbin/policy-rc.d
+mkdir -p /etc/postgresql-common/createcluster.d
+echo 'jit = off' > /etc/postgresql-common/createcluster.d/tests.conf
+apt-get install --yes --no-install-recommends --option=DPkg::Options::=--force-unsafe-io \\
+    --option=DPkg::Options::=--path-exclude='/usr/lib/*/libLLVM*' \\
+    --option=DPkg::Options::=--path-exclude='/usr/lib/postgresql/*/lib/bitcode/*' \\
+    --option=DPkg::Options::=--path-exclude='/usr/share/doc/*' --option=DPkg::Options::=--path-exclude='/usr/share/man/*' \\
+    --option=DPkg::Options::=--path-exclude='/usr/share/locale/*' {" ".join(SERVICES)}
+apt-get clean
+systemctl disable --quiet postgresql.service redis-server.service nginx.service
+rm /usr/sbin/policy-rc.d
+"""
+
 
 def cache():
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -135,6 +157,11 @@ def base(suite, log):
                  "--skip=cleanup/apt/lists", suite, aside / "tree"], log)
             run(["chroot", aside / "tree", "sh", "-c", PREPARE], log)
     return [path / "tree"]
+
+
+def services(suite, log):
+    """The base tree with the services that some scenarios ask; a scenario starts them."""
+    return layer(base(suite, log), suite, "services", INSTALL_SERVICES, ["sh", "-c", INSTALL_SERVICES], log)
 
 
 def layer(tree, suite, purpose, key, command, log, binds=()):

@@ -89,6 +89,20 @@ class App:
     def rollback(self, *arguments):
         return self.machine.run(["safe-deploy", "rollback", self.name, *arguments])
 
+    def check(self, name, verdict, *words, when="preflight"):
+        """Lets preflight ask one check alone, which is to have this verdict (ok, warning, failed or skipped) and these words in
+        its sentence. What preflight tells of it: an object."""
+        finished = self.machine.run(["preflight", "--app", self.name, "--when", when, "--only", name, "--json"])
+        if finished.code not in (0, 1) or not finished.out:
+            raise AssertionError(str(finished))
+        (told,) = json.loads(finished.out)["checks"]
+        equal(f"the verdict of the check {name}, {told['message']!r}", told["verdict"], verdict)
+        for word in words:
+            true(f"the sentence of the check {name}, {told['message']!r}, tells {word!r}", word in told["message"])
+        equal(f"preflight's exit code for the check {name}", finished.code,
+              1 if (verdict, told["level"]) == ("failed", "critical") else 0)
+        return told
+
     # What everybody says
 
     def answer(self):
@@ -161,6 +175,13 @@ class App:
     def is_stuck(self, good=(), bad=()):
         self._is_known(good, bad, "stuck")
         true("the ledger says why it is stuck", self.ledger()["stuck"])
+
+    def refuses(self, *words):
+        """A deploy is refused with these words, and has changed nothing."""
+        before = self.snapshot()
+        exits(self.deploy(), 1, *words)
+        self.settle()
+        equal("everything", self.snapshot(), before)
 
     def _is_known(self, good, bad, phase):
         equal("the phase", self.ledger()["phase"], phase)

@@ -1,4 +1,6 @@
 #include "catch.hpp"
+#include "checks/asked_apart.hpp"
+#include "checks/context.hpp"
 #include "checks/disk_check.hpp"
 #include "checks/health_now_check.hpp"
 #include "checks/make.hpp"
@@ -6,11 +8,14 @@
 #include "checks/releases_check.hpp"
 #include "checks/restarts_check.hpp"
 #include "checks/standard.hpp"
+#include "checks/standard_names.hpp"
+#include "dead_file_system.hpp"
 #include "scratch.hpp"
 
 #include <filesystem>
 
 using namespace safe_deploy;
+using namespace safe_deploy::test;
 using namespace std::chrono_literals;
 
 namespace {
@@ -83,9 +88,11 @@ TEST_CASE("a loop of restarts is a warning, and no limit is none") {
   unit.start_limit_burst = 0;
   CHECK(judged(unit).verdict == Verdict::yes);
   CHECK(judged(unit).sentence == "demo.service has no limit on its starts");
-  unit.sub_state = "auto-restart";
-  CHECK(judged(unit).verdict == Verdict::warning);
-  CHECK(judged(unit).reason == "restarts");
+  for (const char* waiting : {"auto-restart", "auto-restart-queued"}) {
+    unit.sub_state = waiting;
+    CHECK(judged(unit).verdict == Verdict::warning);
+    CHECK(judged(unit).reason == "restarts");
+  }
 }
 
 TEST_CASE("available memory is read as the kernel writes it") {
@@ -97,22 +104,6 @@ TEST_CASE("available memory is read as the kernel writes it") {
   const Answer low = MemoryCheck(UINT64_MAX).ask(Deadline::never());
   CHECK(low.verdict == Verdict::no);
   CHECK(low.reason == "low");
-}
-
-TEST_CASE("a disk is judged by what df tells") {
-  const Scratch scratch;
-  const Answer roomy = DiskCheck(scratch.path(), 100).ask(Deadline::never());
-  CHECK(roomy.verdict == Verdict::yes);
-  CHECK(roomy.figures[0].unit == "%");
-  const Answer full = DiskCheck("/", 0).ask(Deadline::never());
-  CHECK(full.verdict == Verdict::no);
-  CHECK(full.reason == "full");
-  CHECK(full.sentence.starts_with("/: "));
-}
-
-TEST_CASE("what cannot be measured is skipped, never ok") {
-  CHECK(DiskCheck("/nonexistent", 80).ask(Deadline::never()).verdict == Verdict::skipped);
-  CHECK(DiskCheck("/proc", 80).ask(Deadline::never()).verdict == Verdict::skipped); // has no blocks
 }
 
 TEST_CASE("a newer release that is complete can be deployed") {
@@ -160,14 +151,17 @@ TEST_CASE("what is amiss with directory and link is told") {
   CHECK(demo.ask().verdict == Verdict::no);
 }
 
-TEST_CASE("the standard checks are seven, in the order of the manual") {
+TEST_CASE("the standard checks are those of the manual, in its order") {
   const Demo demo;
   const auto checks =
       standard_checks(demo.config, {demo.scratch / "state", demo.scratch / "run"}, {.app = "demo"});
   REQUIRE(checks);
   std::string names;
   for (const auto& check : *checks) names += check.asked.name + " ";
-  CHECK(names == "unit restarts port disk memory health releases ");
+  CHECK(names == "unit restarts port disk memory health releases unit-file start-timeout rollback ");
+  std::string reserved;
+  for (const auto& name : standard_check_names) reserved.append(name).append(" ");
+  CHECK(names == reserved);
   for (const auto& check : *checks) CHECK_FALSE(check.description.empty());
 }
 
@@ -186,6 +180,115 @@ TEST_CASE("a check that has no value for ${release} is skipped, with the reason"
   CHECK(answer.verdict == Verdict::skipped);
   CHECK(answer.sentence.find("demo.conf:7: http: ${release}") == 0);
   CHECK(configured_checks(demo.config, When::monitor, {.app = "demo"})->empty());
+}
+
+TEST_CASE("the release is what the link names, and why it is not known is told") {
+  Demo demo;
+  const auto context = [&] { return make_context(demo.config, ""); };
+  CHECK(context().release.empty());
+  CHECK(context().release_unknown.empty()); // nothing is deployed yet
+  demo.release("v1");
+  demo.current("v1");
+  CHECK(context().release == "v1");
+  CHECK(context().release_unknown.empty());
+
+  std::filesystem::remove(demo.config.link);
+  std::filesystem::create_directory(demo.config.link);
+  CHECK(context().release.empty());
+  CHECK(context().release_unknown == demo.config.link + ": is a directory, not a symlink");
+  demo.config.releases = demo.scratch / "gone";
+  CHECK(context().release_unknown.empty());
+  demo.config.releases.clear();
+  CHECK(context().release_unknown.empty());
+}
+
+TEST_CASE("a check without a release says whether there is none or it is not known") {
+  Demo demo;
+  CheckSection section;
+  section.name = "version";
+  section.kind = "http";
+  section.health = true;
+  section.settings = {{"http", "http://127.0.0.1:1/${release}", {"demo.conf", 7}}};
+  demo.config.checks = {section};
+  const auto answer = [&](const std::string& unknown) {
+    const auto checks =
+        configured_checks(demo.config, When::health, {.app = "demo", .release_unknown = unknown});
+    REQUIRE(checks);
+    return checks->front().asked.check->ask(Deadline::never());
+  };
+  CHECK(answer("").final);
+  CHECK(answer("").sentence.find("no release is deployed") != std::string::npos);
+  CHECK_FALSE(answer("it hangs").final); // a wait must not take that for the first start
+  CHECK(answer("it hangs").sentence.find("demo.conf:7: http: ${release}: it hangs") == 0);
+}
+
+TEST_CASE("a dead file system of the releases holds nobody") {
+  std::string unknown;
+  std::vector<Asking> answers;
+  Duration took{};
+  std::string place;
+  const std::string problem = with_dead_file_system([&](DeadFileSystem& dead) {
+    Demo demo;
+    demo.config.releases = dead.path();
+    place = dead.path();
+    const auto begin = Clock::now();
+    const CheckContext context = make_context(demo.config, "");
+    unknown = context.release_unknown;
+    const auto checks = standard_checks(demo.config, {demo.scratch / "state", demo.scratch / "run"}, context);
+    std::vector<Asked> asked;
+    if (checks)
+      for (const auto& check : *checks)
+        if (check.asked.name == "releases" || check.asked.name == "rollback") {
+          asked.push_back(check.asked);
+          asked.back().attempt_timeout = 1s;
+        }
+    answers = ask_once(asked, Deadline::never());
+    took = std::chrono::duration_cast<Duration>(Clock::now() - begin);
+    dead.abort();
+  });
+  if (!problem.empty()) {
+    WARN("cannot be tested here: " << problem);
+    SUCCEED();
+    return;
+  }
+  CHECK(took < 20s);
+  CHECK(unknown == place + ": does not answer within 5s");
+  REQUIRE(answers.size() == 2);
+  CHECK(answers[0].answer.verdict == Verdict::no);
+  CHECK(answers[1].answer.verdict == Verdict::warning);
+  for (const auto& asking : answers) {
+    CHECK(asking.answer.reason == "timeout");
+    CHECK(asking.answer.sentence == place + ": does not answer within 1s");
+  }
+}
+
+TEST_CASE("an answer is the same whoever was asked") {
+  const Demo demo;
+  demo.release("v1");
+  demo.release("v2");
+  demo.current("v1");
+  AskedApart apart(
+      std::make_shared<ReleasesCheck>(demo.config, Places{demo.scratch / "state", demo.scratch / "run"}),
+      demo.config.releases);
+  const Answer here = demo.ask();
+  const Answer there = apart.ask(Deadline::after(20s));
+  CHECK(there.verdict == here.verdict);
+  CHECK(there.sentence == here.sentence);
+  CHECK(to_bytes(there) == to_bytes(here));
+  REQUIRE(there.figures.size() == 1);
+  CHECK(there.figures[0].name == "releases");
+  CHECK(there.figures[0].value == 2);
+
+  const Answer all{Verdict::warning, "word", "a\n", {{"a", 1.5, "s"}, {"", -1, ""}}, false, true};
+  const Answer back = answer_of_bytes(to_bytes(all));
+  CHECK(back.verdict == Verdict::warning);
+  CHECK(back.reason == "word");
+  CHECK(back.sentence == "a\n");
+  CHECK_FALSE(back.counts);
+  CHECK(back.final);
+  REQUIRE(back.figures.size() == 2);
+  CHECK(back.figures[0].unit == "s");
+  CHECK(back.figures[1].value == -1);
 }
 
 TEST_CASE("the phases have names") {

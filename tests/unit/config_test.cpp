@@ -222,6 +222,14 @@ TEST_CASE("an unknown key is an error that names what was meant") {
         "demo.conf:2: unknown key 'xxxxxxx' in [port]; there are listen, free-timeout");
   begins(error(api + "expect_status = 200\n"),
          "demo.conf:3: unknown key 'expect_status' in [check api]; did you mean 'expect-status'?");
+  CHECK(error("[check a]\nlistening = 9000\nlevle = warning\n") ==
+        "demo.conf:3: unknown key 'levle' in [check a]; did you mean 'level'?");
+  CHECK(error("[check a]\nthreshold = 5\ndisk = /\n") ==
+        "demo.conf:2: unknown key 'threshold' in [check a]; there are disk, used-max, when, level, required, "
+        "attempts, interval, timeout, description");
+  CHECK(error("[check a]\nthreshold = 5\n") ==
+        "demo.conf:2: unknown key 'threshold' in [check a]; there are when, level, required, attempts, "
+        "interval, timeout, description, and those of each kind of check");
   begins(error("[app]\nUnit = a.service\n"), "demo.conf:2: unknown key 'Unit'");
   begins(error("[health]\nlisten = 9000\n"), "demo.conf:2: unknown key 'listen' in [health]");
 }
@@ -245,6 +253,15 @@ TEST_CASE("a check's name can be an option's value and a label") {
     holds(error("[check "s + name + "]\nlistening = 1\n"), "demo.conf:1: ");
   }
   CHECK(parse("[check A.b_c-d@1]\nlistening = 1\n"));
+}
+
+TEST_CASE("a check does not have the name of one that always exists") {
+  for (const char* name : {"unit", "disk", "releases", "unit-file", "start-timeout", "rollback"}) {
+    INFO(name);
+    CHECK(error("[check "s + name + "]\nlistening = 1\n") ==
+          "demo.conf:1: [check "s + name + "]: '" + name + "' is the name of a check that always exists");
+  }
+  CHECK(parse("[check disks]\nlistening = 1\n"));
 }
 
 TEST_CASE("a key that does not repeat is set once in a file") {
@@ -320,6 +337,8 @@ TEST_CASE("what [port] listen takes is a port, with a host or without, or a unix
     INFO(target);
     begins(error("[port]\nlisten = "s + target), "demo.conf:2: listen: ");
   }
+  CHECK(error("[port]\nlisten = localhost:http") ==
+        "demo.conf:2: listen: localhost:http: 'http' is not a port: 1 to 65535");
 }
 
 TEST_CASE("a link that cannot be one is an error") {

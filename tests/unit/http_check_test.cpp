@@ -2,8 +2,11 @@
 
 #include "catch.hpp"
 #include "checks/make.hpp"
+#include "net.hpp"
 #include "scratch.hpp"
 #include "scripted_server.hpp"
+
+#include <sys/stat.h>
 
 #include <condition_variable>
 
@@ -229,8 +232,6 @@ TEST_CASE("what is wrong with a check is told with its place") {
   CHECK(error_of(section({{"http", "http://${nothing}/"}})).starts_with("app.conf:11: http: "));
   CHECK(
       error_of(section({{"http", url}, {"expect-body", "("}})).starts_with("app.conf:12: expect-body: '('"));
-  CHECK(error_of(section({{"http", url}, {"cacert", "/nonexistent"}}))
-            .starts_with("app.conf:11: http: /nonexistent: "));
   CHECK(error_of(section({{"frobnicate", "1"}})) == "app.conf:10: frobnicate: no such kind of check");
 }
 
@@ -273,4 +274,43 @@ TEST_CASE("a filter of the configuration that does not compile is told beside th
   changed.wait(lock, [&] { return told.has_value(); });
   CHECK(told->outcome() == Outcome::bad_config);
   CHECK(told->text().starts_with("app.conf:12: expect-json: '(': is not a jq filter ("));
+}
+
+TEST_CASE("a file that is not there is a no of that check, and no fault of the configuration") {
+  for (const char* key : {"bearer", "cacert", "cert", "key"}) {
+    const auto check = make_check(section({{"http", "http://127.0.0.1:1/"}, {key, "/nonexistent"}}), context);
+    REQUIRE(check);
+    const Answer answer = (*check)->ask(Deadline::after(5s));
+    CHECK(answer.verdict == Verdict::no);
+    CHECK(answer.reason == "local");
+    CHECK(answer.sentence == "http://127.0.0.1:1/: /nonexistent: cannot open: No such file or directory");
+    CHECK_FALSE(answer.counts);
+  }
+}
+
+TEST_CASE("what this process may not read or connect to is skipped") {
+  const Scratch scratch;
+  REQUIRE(chmod(scratch.path().c_str(), 0755) == 0);
+  scratch.write("token", "x");
+  REQUIRE(chmod((scratch / "token").c_str(), 0) == 0);
+  const ScriptedServer server(ScriptedServer::answers(ScriptedServer::answer(200, "")), scratch / "socket");
+  REQUIRE(chmod((scratch / "socket").c_str(), 0) == 0);
+  for (const auto& [key, file] : {std::pair("bearer", "token"), {"unix-socket", "socket"}}) {
+    const auto skipped = [&, key = key, path = scratch / file] {
+      if (test::is_root() && setresuid(65534, 65534, 65534) != 0) return false;
+      const auto check = make_check(section({{"http", "http://127.0.0.1:1/"}, {key, path}}), context);
+      const Answer answer = check.value()->ask(Deadline::after(5s));
+      return answer.verdict == Verdict::skipped && answer.reason == "permission" &&
+             answer.sentence.find("Permission denied") != std::string::npos;
+    };
+    INFO(key);
+    CHECK(test::in_child(skipped));
+  }
+}
+
+TEST_CASE("no sentence tells the query of a URL") {
+  const ScriptedServer server(ScriptedServer::answers(ScriptedServer::answer(503, "")));
+  const Answer answer = ask(server.url("/health?token=secret"));
+  CHECK(answer.sentence == server.url("/health") + "?…: 503, expected 200-299");
+  CHECK(server.requests().at(0).starts_with("GET /health?token=secret "));
 }

@@ -14,11 +14,15 @@ namespace {
 constexpr const char* health = R"({"status":"unhealthy","version":"v1","n":[1,{"a b":2}],"ok":false,
   "services":{"redis":{"status":"disconnected"}}})";
 
+Deadline soon() {
+  return Deadline::after(std::chrono::seconds(20));
+}
+
 // What the filters say of `json`: empty if they are content.
 std::string said(std::vector<std::string> filters, std::string_view json = health) {
   const auto jq = JqFilters::start(std::move(filters), {{"release", "v1"}, {"app", "demo"}});
-  const auto checked = jq->check(json);
-  return checked ? "" : checked.error().text();
+  const auto checked = jq->check(json, soon());
+  return checked ? checked->problem : checked.error().text();
 }
 
 std::string compile_error(std::vector<std::string> filters) {
@@ -82,14 +86,94 @@ TEST_CASE("values are shown shortly and without control characters") {
   CHECK(said({".a == 1"}, R"({"a":"\u001b[31m"})") == ".a == 1 gave false (it is \"\\u001b[31m\")");
 }
 
-TEST_CASE("what is not one JSON value is told") {
-  for (const std::string& text : {std::string(), std::string("{"), std::string("1 2"), std::string("<html>"),
-                                  std::string("{\"a\":1,}"), std::string(20000, '[')}) {
-    INFO(text.substr(0, 20));
-    CHECK(said({"true"}, text).starts_with("the body is not JSON ("));
-    CHECK(said({"true"}, text).size() < 150);
+TEST_CASE("what is not one JSON value is told, and where") {
+  for (const std::string& text :
+       {std::string(), std::string("{"), std::string("1 2"), std::string("<html>"), std::string("{\"a\":1,}"),
+        std::string("NaN"), std::string("[nan]"), std::string("1e999"), std::string("'a'"),
+        std::string("\"\xff\""), std::string("1") + '\0', std::string("[1]\0[2]", 7),
+        std::string(20000, '[')}) {
+    for (const char* filter : {"true", "1 == 1"}) {
+      INFO(text.substr(0, 20) << " | " << filter);
+      CHECK(said({filter}, text).starts_with("the body is not JSON ("));
+      CHECK(said({filter}, text).size() < 150);
+    }
   }
-  CHECK_FALSE(said({".a == 1"}, std::string_view("{\"a\":\0001}", 8)).empty());
+  CHECK(said({"1 == 1"}, "{\n  \"a\": x}").starts_with("the body is not JSON (line 2, column 8: "));
+  CHECK(said({"1 == 1"}, std::string_view("[1]\0[2]", 7)) == "the body is not JSON (byte 4 is NUL)");
+}
+
+TEST_CASE("a body may hold 256 levels, and more make nobody recurse") {
+  const auto deep = [](std::size_t levels) { return std::string(levels, '[') + std::string(levels, ']'); };
+  for (const char* filter : {"true", "1 == 1"}) {
+    INFO(filter);
+    CHECK(said({filter}, deep(256)).empty());
+    for (const std::size_t levels : {std::size_t{257}, std::size_t{10'000}, std::size_t{400'000}})
+      CHECK(said({filter}, deep(levels)) == "the body is not JSON (more than 256 levels deep)");
+  }
+}
+
+TEST_CASE("numbers are taken as far as they go") {
+  const std::string many(5000, '9');
+  CHECK(said({".a > 1", ".b < 1"}, R"({"a": 1e300, "b": 1e-400})").empty());
+  CHECK(said({".a == " + many}, R"({"a": 1})").find("gave false (it is 1)") != std::string::npos);
+  CHECK(said({".a == 1e999"}, R"({"a": 1})") == ".a == 1e999 gave false");
+  CHECK(said({".a == 1"}, R"({"a": )" + many + "}").find("out of range") != std::string::npos);
+}
+
+TEST_CASE("a filter that does not end is ended, and the next body is judged by a new process") {
+  const auto jq = JqFilters::start({"if .loop then last(range(1; infinite)) else true end"}, {});
+  REQUIRE(jq->compiled(soon()));
+  const auto before = Clock::now();
+  const auto late = jq->check(R"({"loop": true})", Deadline::after(std::chrono::seconds(1)));
+  REQUIRE_FALSE(late);
+  CHECK(late.error().outcome() == Outcome::timed_out);
+  CHECK(late.error().text() ==
+        "the filter `if .loop then last(range(1; infinite)) else true end` did not end within 1s");
+  CHECK(Clock::now() - before < std::chrono::seconds(5));
+  CHECK(jq->check("{}", soon())->problem.empty());
+}
+
+#if !defined(__has_feature)
+#define __has_feature(x) 0
+#endif
+#if !__has_feature(address_sanitizer)
+TEST_CASE("a filter, or a body, that takes too much memory is told") {
+  const auto jq = JqFilters::start({"if .eat then [range(1; infinite)] else true end"}, {});
+  const auto eaten = jq->check(R"({"eat": true})", soon());
+  REQUIRE_FALSE(eaten);
+  CHECK(eaten.error().outcome() == Outcome::no);
+  CHECK(eaten.error().text() ==
+        "the filter `if .eat then [range(1; infinite)] else true end` needs more than "
+        "32M of memory for its body of 13B");
+  CHECK(jq->check("{}", soon())->problem.empty());
+
+  std::string large = "[[]";
+  while (large.size() < 1'000'000) large += ",[]";
+  large += "]";
+  for (const char* filter : {"1 == 1", "true"}) {
+    INFO(filter);
+    const auto filters = JqFilters::start({filter}, {});
+    const auto judged = filters->check(large, soon());
+    REQUIRE_FALSE(judged);
+    CHECK(judged.error().text().find("needs more than 32M of memory for its body of 97") !=
+          std::string::npos);
+    CHECK(filters->check("{}", soon())->problem.empty());
+  }
+}
+#endif
+
+TEST_CASE("a large body as services write it is judged, with its numbers") {
+  std::string large = R"({"status":"healthy","n":7,"items":[0)";
+  while (large.size() < 1'000'000) large += R"(,{"id":12345,"name":"some name of it","tags":["a","b"]})";
+  large += "]}";
+  for (const char* filter : {".status == \"healthy\" and .n == 7", "(.status == \"healthy\") and .n < 8"}) {
+    INFO(filter);
+    const auto judged = JqFilters::start({filter}, {})->check(large, soon());
+    REQUIRE(judged);
+    CHECK(judged->problem.empty());
+    CHECK(judged->numbers == std::vector<std::pair<std::string, double>>{{".n", 7}});
+  }
+  CHECK(said({".n == 8"}, large) == ".n == 8 gave false (it is 7)");
 }
 
 TEST_CASE("a filter that does not compile is named, with the reason") {
@@ -123,10 +207,15 @@ TEST_CASE("who waits for something else is told at once that a filter does not c
 TEST_CASE("the numbers that filters speak of are found by their paths") {
   const auto filters = JqFilters::start(
       {".streams == 0", ".app.requests < 5 and .streams == 0", ".name == \"x\"", "length > 1"}, {});
-  const auto numbers = filters->numbers(R"({"streams": 2, "app": {"requests": 1.5}, "name": "x"})");
-  CHECK(numbers == std::vector<std::pair<std::string, double>>{{".streams", 2}, {".app.requests", 1.5}});
-  CHECK(filters->numbers("no JSON").empty());
-  CHECK(filters->numbers("[]").empty());
+  const auto numbers = [&](std::string_view json) {
+    const auto judged = filters->check(json, soon());
+    REQUIRE(judged);
+    return judged->numbers;
+  };
+  CHECK(numbers(R"({"streams": 2, "app": {"requests": 1.5}, "name": "x"})") ==
+        std::vector<std::pair<std::string, double>>{{".streams", 2}, {".app.requests", 1.5}});
+  CHECK(numbers("no JSON").empty());
+  CHECK(numbers("[]").empty());
 }
 
 TEST_CASE("filters that only compare are decided as jq decides them") {
@@ -174,19 +263,27 @@ TEST_CASE("filters that only compare are decided as jq decides them") {
                              ".a?.b == null"}) {
     INFO(filter);
     const JqFilters::Variables variables{{"v", "1"}};
-    const bool plain = JqFilters::start({filter}, variables)->check(json).has_value();
-    const bool asked =
-        JqFilters::start({std::string("(") + filter + ")"}, variables)->check(json).has_value();
-    CHECK(plain == asked);
+    const auto said_of = [&](const std::string& text) { // without the text, and the values behind it
+      const auto judged = JqFilters::start({text}, variables)->check(json, soon());
+      REQUIRE(judged);
+      const std::string& problem = judged->problem;
+      return problem.empty() ? ""
+                             : problem.substr(text.size(), problem.find(" (", text.size()) - text.size());
+    };
+    CHECK(said_of(filter) == said_of(std::string("(") + filter + ")"));
   }
 }
 
-TEST_CASE("filters that only compare cost no start of libjq while they are content") {
+TEST_CASE("filters that only compare cost no start of libjq") {
   const auto start = std::chrono::steady_clock::now();
   for (int i = 0; i < 20; ++i)
-    REQUIRE(JqFilters::start({".status == \"healthy\""}, {})->check(R"({"status":"healthy"})"));
+    REQUIRE(JqFilters::start({".status == \"healthy\""}, {})
+                ->check(R"({"status":"healthy"})", soon())
+                ->problem.empty());
   const auto plain = std::chrono::steady_clock::now() - start;
   const auto again = std::chrono::steady_clock::now();
-  REQUIRE(JqFilters::start({"(.status == \"healthy\")"}, {})->check(R"({"status":"healthy"})"));
+  REQUIRE(JqFilters::start({"(.status == \"healthy\")"}, {})
+              ->check(R"({"status":"healthy"})", soon())
+              ->problem.empty());
   CHECK(plain < std::chrono::steady_clock::now() - again); // twenty against one
 }

@@ -17,6 +17,16 @@ TEST_CASE("durations are written as people write them") {
   CHECK(parse_duration("infinity").value() == without_limit);
 }
 
+TEST_CASE("the sentence about a wrong duration names infinity only where that is allowed") {
+  CHECK(parse_duration("14days").error().text() ==
+        "'14days': is not a duration (such as 500ms, 30s, 1m30s, 2h, 14d or infinity)");
+  CHECK(parse_limited_duration("14days").error().text() ==
+        "'14days': is not a duration (such as 500ms, 30s, 1m30s, 2h or 14d)");
+  for (const char* text : {"0", "0s", "infinity"})
+    CHECK(parse_limited_duration(text).error().problem == "is not a duration of more than 0, with a limit");
+  CHECK(parse_limited_duration("14d").value() == std::chrono::hours(14 * 24));
+}
+
 TEST_CASE("what is not a duration is a usage error") {
   for (const char* text : {"", "-1", "1x", "s", "1m30", "5 minutes!", "1e3", "nan", "inf", " 5s", "5s ",
                            "1..5s", ".5s", "99999999999999999999d"}) {

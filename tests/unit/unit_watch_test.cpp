@@ -86,3 +86,37 @@ TEST_CASE("a unit that cannot be started is not waited for") {
   state.load_state = "masked";
   CHECK(judged(state, state) == "demo.service cannot be started: masked");
 }
+
+TEST_CASE("another main process is not the one that was asked") {
+  UnitState before = unit("active", "running");
+  before.main_pid = 1;
+  UnitState now = before;
+  CHECK(judged(before, now).empty());
+  now.main_pid = 2;
+  CHECK(judged(before, now) == "demo.service: its main process changed from PID 1 to 2");
+  before.active_state = "activating";
+  before.sub_state = "start-post"; // the gate of a start is asking
+  CHECK(judged(before, now) == "demo.service: its main process changed from PID 1 to 2");
+  before.sub_state = "start"; // it may be handed on
+  CHECK(judged(before, now).empty());
+  before.sub_state = "running";
+  now.main_pid = 0;
+  CHECK(judged(before, now).empty()); // how it ended is told elsewhere
+  before.main_pid = 0;
+  now.main_pid = 2;
+  CHECK(judged(before, now).empty());
+}
+
+TEST_CASE("an active unit that was restarted unseen is told by its invocation") {
+  UnitState before = unit("active", "running");
+  before.invocation_id = "1";
+  before.main_pid = 1;
+  UnitState now = before;
+  CHECK(judged(before, now).empty());
+  now.invocation_id = "2";
+  now.main_pid = 2;
+  CHECK(judged(before, now) == "demo.service was restarted");
+  before = unit("inactive", "dead");
+  before.invocation_id = "1";
+  CHECK(judged(before, now).empty());
+}

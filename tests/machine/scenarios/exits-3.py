@@ -1,4 +1,4 @@
-"""A release that exits with 3 at start is rolled back."""
+"""A release that exits with 3 at start is rolled back, and what it said last is told."""
 
 from app import exits, says_why
 
@@ -10,5 +10,5 @@ def test(app):
     exits(app.deploy(), 3, "2", "exited with status 3")
 
     app.runs("1", good=["1"], bad=["2"])
-    says_why(app, "2", "exited with status 3")
+    says_why(app, "2", "exited with status 3", "it last logged: 'release 2: cannot go on'")
     app.is_at_rest()

@@ -52,11 +52,11 @@ def test(machine, package):
     equal("files after removing and installing", files(machine) ^ app_files, set())
 
     # Not while a deploy is under way.
-    app.release("3", "slow 2")
+    app.release("3", "slow 9")  # longer than apt takes on a busy machine
     deploy = machine.start("safe-deploy deploy demo")
     machine.until("systemctl is-active demo.service | grep -q activating")
     exits(machine.run("apt-get remove --yes safe-deploy"), 100, "a deploy is under way", "safe-deploy@demo.service")
-    equal("the deploy's exit code", deploy.wait(30), 0)
+    equal("the deploy's exit code", deploy.wait(60), 0)
 
     machine.must("apt-get purge --yes safe-deploy")
     machine.must("systemctl restart demo.service")
