@@ -46,8 +46,7 @@ class EnvironmentCheck final : public Check {
 inline constexpr KindKey environment_keys[] = {{"environment", judge::environment_names}};
 inline constexpr Explanation environment_explained{
     "A release that needs a setting which nobody has made starts and fails, or runs with a default that was "
-    "never "
-    "meant for this machine.",
+    "never meant for this machine.",
     "See 'systemctl show -p Environment,EnvironmentFiles,LoadCredential UNIT'. Set it there, then 'systemctl "
     "daemon-reload' where a unit file was changed."};
 Result<std::shared_ptr<Check>> make_environment_check(const Values& values);

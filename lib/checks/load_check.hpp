@@ -41,11 +41,9 @@ inline constexpr KindKey load_keys[] = {
 };
 inline constexpr Explanation load_explained{
     "On a machine that has more to do than it can a start takes longer than its time limit, and a good "
-    "release "
-    "is taken for a bad one.",
+    "release is taken for a bad one.",
     "See 'top' for what runs, and 'ps -eo state,pid,comm | grep ^D' for what waits for a disk. A deploy can "
-    "wait "
-    "until that is done."};
+    "wait until that is done."};
 Result<std::shared_ptr<Check>> make_load_check(const Values& values);
 
 } // namespace safe_deploy

@@ -73,11 +73,9 @@ inline constexpr KindKey path_keys[] = {
 };
 inline constexpr Explanation path_explained{
     "A file that the app needs may be missing, unreadable for it, outdated, or open to everybody's changes; "
-    "the "
-    "app finds out in the middle of its start, or its users do.",
+    "the app finds out in the middle of its start, or its users do.",
     "See 'stat PATH' and 'namei -l PATH'; make or repair it with 'install -o USER -g GROUP -m MODE', and see "
-    "who "
-    "should have renewed it."};
+    "who should have renewed it."};
 Result<std::shared_ptr<Check>> make_path_check(const Values& values);
 
 } // namespace safe_deploy

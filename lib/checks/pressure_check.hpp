@@ -54,8 +54,7 @@ inline constexpr KindKey pressure_keys[] = {
 };
 inline constexpr Explanation pressure_explained{
     "Where everything waits for a CPU, for memory or for the disks, a start takes longer than its time "
-    "limit, and "
-    "a good release is taken for a bad one.",
+    "limit, and a good release is taken for a bad one.",
     "See 'cat /proc/pressure/*', and 'systemd-cgtop' for who has it. A deploy can wait until that is done."};
 Result<std::shared_ptr<Check>> make_pressure_check(const Values& values);
 

@@ -34,8 +34,7 @@ class RestartsCheck final : public Check {
 inline constexpr KindKey restarts_keys[] = {{"restarts", judge::unit}};
 inline constexpr Explanation restarts_explained{
     "systemd refuses to start a unit that was started StartLimitBurst= times in StartLimitIntervalSec=: a "
-    "deploy would "
-    "stop the app and not be able to start it again, and a rollback neither.",
+    "deploy would stop the app and not be able to start it again, and a rollback neither.",
     "Find out why it restarts ('journalctl -u UNIT'), then 'systemctl reset-failed UNIT'."};
 Result<std::shared_ptr<Check>> make_restarts_check(const Values& values);
 

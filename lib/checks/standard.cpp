@@ -76,46 +76,39 @@ std::shared_ptr<Check> not_set(const char* what) {
 
 constexpr Explanation unit_why{
     "A unit that has failed, is masked or is not known to systemd cannot be restarted, and the deploy would "
-    "end with "
-    "nothing running.",
+    "end with nothing running.",
     "See 'systemctl status UNIT'. When the cause is gone: 'systemctl reset-failed UNIT', or 'systemctl "
-    "daemon-reload' "
-    "where its file has changed."};
+    "daemon-reload' where its file has changed."};
 constexpr const Explanation& restarts_why = restarts_explained;
 constexpr Explanation port_why{
     "Where somebody else holds the app's port the new process cannot listen: it fails, or exits with 0 as if "
-    "all were "
-    "well.",
+    "all were well.",
     "End the process that is named, or give the app another port. 'port-wait --free --app APP' waits for "
     "it."};
 constexpr const Explanation& disk_why = disk_explained;
 constexpr const Explanation& memory_why = memory_explained;
 constexpr Explanation health_why{
     "Whether the service was sick before the deploy is good to know when it is sick after it. It refuses "
-    "nothing, since "
-    "a repaired release must be deployable onto a sick service.",
+    "nothing, since a repaired release must be deployable onto a sick service.",
     "See 'preflight --when health --app APP' for each of its checks, and the service's log."};
 constexpr Explanation releases_why{
     "A deploy needs a release that is complete, is not known to be bad, and is not what runs already.",
     "See 'release-mark --list --app APP'. Put a new release into the directory; 'release-mark --app APP "
-    "clear RELEASE' "
-    "forgets that one was bad."};
+    "clear RELEASE' forgets that one was bad."};
 constexpr Explanation unit_file_why{
     "systemd passes over what it does not understand in a unit file: a misspelt limit, dependency or sandbox "
     "is none.",
     "See 'systemd-analyze verify UNIT'; after a change 'systemctl daemon-reload'."};
 constexpr Explanation start_timeout_why{
     "systemd ends what is a part of a start and takes longer than TimeoutStartSec=: a release that is slow "
-    "but well "
-    "would fail, or a wait end before it could tell its reason.",
+    "but well would fail, or a wait end before it could tell its reason.",
     "Set TimeoutStartSec= of the unit to more than [health] timeout and [port] free-timeout, or make these "
     "less."};
 constexpr Explanation rollback_why{
     "Where the new release fails and there is no good one to go back to, the app is down until somebody "
     "repairs it.",
     "See 'release-mark --list --app APP'. Where what runs now is known to be good, 'release-mark --app APP "
-    "good' "
-    "says so."};
+    "good' says so."};
 
 Result<std::optional<Target>> own_port(const Config& config) {
   if (config.listen.empty()) return std::optional<Target>();

@@ -31,8 +31,7 @@ class UnitCheck final : public Check {
 inline constexpr KindKey unit_keys[] = {{"unit", judge::unit}};
 inline constexpr Explanation unit_explained{
     "What the app depends on must run: a deploy onto a database that is down fails for a reason that is not "
-    "its "
-    "own.",
+    "its own.",
     "See 'systemctl status UNIT'; 'systemctl reset-failed UNIT' and a start when the cause is gone."};
 Result<std::shared_ptr<Check>> make_unit_check(const Values& values);
 
