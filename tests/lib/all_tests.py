@@ -20,7 +20,7 @@ from progress import Progress  # noqa: E402
 from steps import Counts, Step, StepFailed, Steps  # noqa: E402
 
 ROOT = trees.ROOT
-WORK = trees.cache() / "build" / trees.digest(str(ROOT))  # kept, so that the next run builds what has changed only
+WORK = trees.cache() / "build" / "clang"  # kept, so that the next run builds what has changed only
 SANITIZERS = "address,undefined"
 
 
@@ -63,21 +63,23 @@ def man_step(log):
 
 
 def tidy_step(log):
-    run(log, "run-clang-tidy", "-quiet", f"-j{os.cpu_count()}", "-p", SANITIZED, f"^{ROOT}/(lib|tools)/",
+    run(log, "run-clang-tidy", "-quiet", f"-j{os.cpu_count()}", "-p", SANITIZED, f"^{MIRROR}/(lib|tools)/",
         why="clang-tidy found something")
 
 
 # Builds and their tests
 
 
+MIRROR = WORK / "source"  # the same path for all clones
 SANITIZED = WORK / "sanitized"
 
 
 def sanitized_build_step(log):
     """Another compiler; a warning is an error. Not optimized: what the packages are is."""
+    package.mirror(package.all_files(), MIRROR)
     if not (SANITIZED / "build.ninja").exists():
         shutil.rmtree(SANITIZED, ignore_errors=True)
-        run(log, "env", "CC=clang", "CXX=clang++", "meson", "setup", SANITIZED, ROOT, "-Dwerror=true", "-Dbuildtype=debug",
+        run(log, "env", "CC=clang", "CXX=clang++", "meson", "setup", SANITIZED, MIRROR, "-Dwerror=true", "-Dbuildtype=debug",
             f"-Db_sanitize={SANITIZERS}", "-Db_lundef=false", "-Dfuzzing=true", "-Dcpp_args=-gline-tables-only", why="meson cannot configure")
     run(log, "ninja", "-C", SANITIZED, why="does not build without a warning")
 
@@ -276,8 +278,8 @@ def main():
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise SystemExit("tests/run is at work on this tree already") from None
-        logs = trees.cache() / "logs" / WORK.name
+            raise SystemExit("tests/run is at work already") from None
+        logs = trees.cache() / "logs" / trees.digest(str(ROOT))
         steps = Steps(chosen(), logs, progress)
         progress.say(f"logs: {logs}")
         steps.run(at_once=(os.cpu_count() or 1) + 1)

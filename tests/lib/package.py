@@ -10,7 +10,7 @@ import subprocess
 import trees
 
 # What has no part in the package: a change there builds nothing again.
-NOT_PACKAGED = ("tests/machine/", "tests/bench/", "tests/lib/", "tests/run", "tests/demo", ".ci/", ".git")
+NOT_PACKAGED = ("tests/machine/", "tests/bench/", "tests/lib/", "tests/run", "tests/demo", "tests/power-loss", ".ci/", ".git")
 
 
 def all_files():
@@ -39,10 +39,18 @@ def source_digest():
     return digest.hexdigest()[:16]
 
 
-def copy_sources(to):
-    for name in sources():
-        (to / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(trees.ROOT / name, to / name)
+def mirror(names, to):
+    """Makes the directory hold these files of the source tree as they are now, and no others. What is the same is not touched,
+    so that a build of the mirror makes again what has changed only, whichever clone it is a mirror of."""
+    wanted = set(names)
+    for path in [*to.rglob("*")]:
+        if path.is_file() and str(path.relative_to(to)) not in wanted:
+            path.unlink()
+    for name in names:
+        ours, copy = trees.ROOT / name, to / name
+        if not copy.exists() or copy.stat().st_mode != ours.stat().st_mode or copy.read_bytes() != ours.read_bytes():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ours, copy)
 
 
 def built_here(suite):
@@ -55,19 +63,25 @@ def build(suite, log, tested=False):
     build, and testlog.json has their results."""
     with trees.entry("package", f"{suite}-{'tested-' if tested else ''}{source_digest()}") as (path, aside):
         if aside:
-            source = aside / "source"
-            copy_sources(source)
-            options = f"parallel={os.cpu_count()}" + ("" if tested else " nocheck")
-            environment = {**os.environ, "DEB_BUILD_OPTIONS": options}
-            command = ["sh", "-c", 'cd "$1" && exec dpkg-buildpackage --build=binary --no-sign', "build", source]
-            if built_here(suite):
-                trees.run(command, log, env=environment)
-            else:
-                trees.in_tree(trees.build(suite, log), command, log, binds=[aside], env=environment)
-            if tested:
-                (results,) = source.glob("obj-*/meson-logs/testlog.json")
-                shutil.copy(results, aside)
-            shutil.rmtree(source)
+            # What is left to chance is the same on each release: one of them takes its time for it.
+            options = f"parallel={os.cpu_count()}" + (" nocheck" if not tested else " long-tests" if built_here(suite) else "")
+            environment = {**os.environ, **trees.compiler_cache_settings(), "DEB_BUILD_OPTIONS": options}
+            # Always at the same place, whose path is in what is compiled: the compiler's cache finds it again.
+            with trees.workplace(f"package-{suite}") as place:
+                source = place / "source"
+                shutil.rmtree(source, ignore_errors=True)
+                mirror(sources(), source)
+                command = ["sh", "-c", 'cd "$1" && exec dpkg-buildpackage --build=binary --no-sign', "build", source]
+                if built_here(suite):
+                    trees.run(command, log, env=environment)
+                else:
+                    trees.in_tree(trees.build(suite, log), command, log, binds=[place, trees.compiler_cache()], env=environment)
+                if tested:
+                    (results,) = source.glob("obj-*/meson-logs/testlog.json")
+                    shutil.copy(results, aside)
+                shutil.rmtree(source)
+                for built in place.iterdir():
+                    built.rename(aside / built.name)
     return path
 
 

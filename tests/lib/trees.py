@@ -34,9 +34,9 @@ echo machine > /etc/hostname
 printf '127.0.0.1 localhost machine\\n::1 localhost\\n' > /etc/hosts
 """
 
-# What the scenarios about checks ask: real services, and the plugins that ask one of them.
+# What the scenarios about checks ask: real services, and the plugins that ask one of them. And a clock that can be set.
 SERVICES = ("postgresql", "redis-server", "nginx", "openssl", "python3-prometheus-client", "monitoring-plugins-basic",
-            "monitoring-plugins-standard")
+            "monitoring-plugins-standard", "libfaketime")
 
 # Nothing starts, neither now nor at boot: a scenario starts what it is about. Left out is what nobody reads here, and the
 # compiler for long queries, the largest file of all.
@@ -92,6 +92,28 @@ def entry(kind, key):
         _prune(folder)
     finally:
         fcntl.flock(lock, fcntl.LOCK_SH)
+
+
+@contextmanager
+def workplace(name):
+    """A directory of the cache to build in, for one process at a time; what is left in it is kept."""
+    path = cache() / "build" / name
+    path.mkdir(parents=True, exist_ok=True)
+    with open(path.with_suffix(".lock"), "w", encoding="ascii") as lock:
+        _lock_alone(lock)
+        yield path
+
+
+def compiler_cache():
+    path = cache() / "ccache"
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def compiler_cache_settings():
+    """ccache(1), with precompiled headers."""
+    return {"CCACHE_DIR": str(compiler_cache()), "CCACHE_MAXSIZE": "2G",
+            "CCACHE_SLOPPINESS": "pch_defines,time_macros,include_file_mtime,include_file_ctime"}
 
 
 def _lock_alone(lock):
@@ -175,8 +197,8 @@ def layer(tree, suite, purpose, key, command, log, binds=()):
 def build(suite, log):
     """A tree with all that the build needs, of which debian/control is the only list."""
     packages = build_dependencies()
-    return layer(base(suite, log), suite, "build", " ".join(packages),
-                 ["apt-get", "install", "--yes", "--no-install-recommends", "build-essential", *packages], log)
+    return layer(base(suite, log), suite, "build", " ".join(["ccache", *packages]),
+                 ["apt-get", "install", "--yes", "--no-install-recommends", "build-essential", "ccache", *packages], log)
 
 
 def build_dependencies():
