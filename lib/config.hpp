@@ -49,6 +49,7 @@ struct Config {
   std::string releases; // absolute; empty if not set
   std::string pattern = "*";
   std::vector<std::string> require;
+  std::uint64_t keep = 5; // good releases; keep_all (quantity.hpp): no release is ever removed
 
   std::string listen; // [port] listen as written; empty if not set
   Duration free_timeout = std::chrono::seconds(30);

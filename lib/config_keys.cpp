@@ -144,6 +144,7 @@ constexpr std::array app_keys{
     Key<Config>{"link", "", [](Config& to, Text value) { return store_path(value, to.link); }},
     Key<Config>{"releases", "", [](Config& to, Text value) { return store_path(value, to.releases); }},
     Key<Config>{"pattern", "*", [](Config& to, Text value) { return store_pattern(value, to.pattern); }},
+    Key<Config>{"keep", "5", [](Config& to, Text value) { return store(parse_keep(value), to.keep); }},
     Key<Config>{"require", "", [](Config& to, Text value) { return store_require(value, to.require); }},
 };
 

@@ -1,6 +1,8 @@
 #include "json.hpp"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 template class nlohmann::basic_json<nlohmann::ordered_map>;
 
@@ -56,14 +58,94 @@ struct Problem {
   }
 };
 
+// Builds the value without the search for each key that the library's own builder makes.
+class Builder {
+ public:
+  explicit Builder(Json& root) : root_(root) {}
+
+  using number_integer_t = Json::number_integer_t;
+  using number_unsigned_t = Json::number_unsigned_t;
+  using number_float_t = Json::number_float_t;
+  using string_t = Json::string_t;
+  using binary_t = Json::binary_t;
+
+  bool null() { return add(nullptr); }
+  bool boolean(bool value) { return add(value); }
+  bool number_integer(number_integer_t value) { return add(value); }
+  bool number_unsigned(number_unsigned_t value) { return add(value); }
+  bool number_float(number_float_t value, const string_t&) { return add(value); }
+  bool string(string_t& value) { return add(std::move(value)); }
+  static bool binary(const binary_t&) { return false; } // is not in a text
+  bool start_object(std::size_t) { return enter(Json::object()); }
+  bool start_array(std::size_t) { return enter(Json::array()); }
+  bool key(string_t& key) {
+    key_ = std::move(key);
+    return true;
+  }
+  bool end_object() { return !has_a_key_twice(*open_.back()) && end_array(); }
+  bool end_array() {
+    open_.pop_back();
+    return true;
+  }
+  static bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception&) {
+    return false;
+  }
+
+ private:
+  // What is open stays where it is: nothing is added beside it meanwhile.
+  Json& put(Json value) {
+    if (open_.empty()) return root_ = std::move(value);
+    Json& in = *open_.back();
+    if (in.is_object()) {
+      append(in, key_, std::move(value));
+      return in.get_ref<Json::object_t&>().back().second;
+    }
+    in.push_back(std::move(value));
+    return in.back();
+  }
+  bool add(Json value) {
+    (void)put(std::move(value));
+    return true;
+  }
+  bool enter(Json value) {
+    open_.push_back(&put(std::move(value)));
+    if (open_.back()->is_object()) open_.back()->get_ref<Json::object_t&>().reserve(4);
+    return true;
+  }
+  static bool has_a_key_twice(const Json& object) {
+    const auto& members = object.get_ref<const Json::object_t&>();
+    constexpr std::size_t few = 8; // for which a search is cheaper than to sort them
+    if (members.size() <= few)
+      return std::any_of(members.begin(), members.end(), [&](const auto& member) {
+        return &members.find(member.first)->second != &member.second;
+      });
+    std::vector<std::string_view> keys;
+    keys.reserve(members.size());
+    for (const auto& [key, value] : members) keys.emplace_back(key);
+    std::sort(keys.begin(), keys.end());
+    return std::adjacent_find(keys.begin(), keys.end()) != keys.end();
+  }
+
+  Json& root_;
+  std::vector<Json*> open_;
+  std::string key_;
+};
+
 } // namespace
+
+void append(Json& object, const std::string& key, Json value) {
+  object.get_ref<Json::object_t&>().emplace_back(key, std::move(value));
+}
 
 std::string to_text(const Json& json, int indent) {
   return json.dump(indent, ' ', false, Json::error_handler_t::replace);
 }
 
 Json parse_json(const std::string& text) {
-  return Json::parse(text, nullptr, false);
+  Json root;
+  Builder builder(root);
+  if (!Json::sax_parse(text, &builder)) return Json(Json::value_t::discarded);
+  return root;
 }
 
 std::string json_problem(std::string_view text, std::size_t most_levels) {

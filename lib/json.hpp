@@ -18,8 +18,12 @@ using Json = nlohmann::ordered_json;
 // come from anywhere.
 std::string to_text(const Json& json, int indent = -1);
 
-// The text as JSON; a discarded value (is_discarded()) if it is none.
+// The text as JSON; a discarded value (is_discarded()) if it is none, or if an object has a key twice.
 Json parse_json(const std::string& text);
+
+// Adds what the object does not have yet. Objects search for a key from their first one on: whoever adds many
+// must not let them.
+void append(Json& object, const std::string& key, Json value);
 
 // What keeps a text from being one JSON value to the letter (RFC 8259), with at most `most_levels` arrays and
 // objects in each other: "line 1, column 7: ..."; empty if nothing does. Nothing is built and nothing

@@ -1,5 +1,6 @@
 #include "ledger.hpp"
 
+#include "directory.hpp"
 #include "file.hpp"
 #include "json.hpp"
 #include "name.hpp"
@@ -21,6 +22,8 @@ constexpr std::size_t state_limit = 16U << 20U;
 constexpr std::size_t history_limit = 256U << 20U;
 const std::string state_file = "state.json";
 const std::string history_file = "history.jsonl";
+// For the lines of a whole deploy and its rollback, with their reasons.
+constexpr std::size_t room_for_history = 64U << 10U;
 
 Json moment_to_json(const Moment& moment) {
   return {{"at", moment.at}, {"boot", moment.boot}, {"monotonic", moment.monotonic}};
@@ -29,7 +32,8 @@ Json moment_to_json(const Moment& moment) {
 Json to_json(const std::string& app, const State& state) {
   Json releases = Json::object();
   for (const auto& [name, record] : state.releases)
-    releases[name] = {{"verdict", mark_name(record.verdict)}, {"at", record.at}, {"reason", record.reason}};
+    append(releases, name,
+           {{"verdict", mark_name(record.verdict)}, {"at", record.at}, {"reason", record.reason}});
   return {{"format", format_version},
           {"app", app},
           {"phase", phase_name(state.phase)},
@@ -42,6 +46,7 @@ Json to_json(const std::string& app, const State& state) {
           {"failure", state.failure},
           {"condemned", state.condemned},
           {"stuck", state.stuck},
+          {"lost", state.lost},
           {"last",
            {{"number", state.last.number},
             {"release", state.last.release},
@@ -100,6 +105,7 @@ Result<State> parse_state(const std::string& text, const std::string& shown) {
   state.failure = text_of(json, "failure");
   state.condemned = text_of(json, "condemned");
   state.stuck = text_of(json, "stuck");
+  state.lost = text_of(json, "lost");
   const Json& last = object_of(json, "last");
   if (const auto number = last.find("number"); number != last.end() && number->is_number_unsigned())
     state.last.number = number->get<std::uint64_t>();
@@ -117,11 +123,53 @@ std::string app_directory(const std::string& state_dir, const std::string& app) 
   return fmt::format("{}/{}", state_dir, app);
 }
 
-Result<State> read_state(int directory, const std::string& shown) {
+// Nothing where there is no such file.
+Result<std::optional<State>> read_state(int directory, const std::string& shown) {
   auto text = read_file_at(directory, state_file, shown, state_limit);
-  if (!text && text.error().code == std::errc::no_such_file_or_directory) return State{};
+  if (!text && text.error().code == std::errc::no_such_file_or_directory) return std::nullopt;
   if (!text) return forward_error(text);
-  return parse_state(*text, shown);
+  return parse_state(*text, shown).map([](State&& state) { return std::optional(std::move(state)); });
+}
+
+Result<std::vector<std::string>> read_history(int directory, const std::string& shown) {
+  auto text = read_file_at(directory, history_file, shown, history_limit);
+  std::vector<std::string> lines;
+  if (!text && text.error().code == std::errc::no_such_file_or_directory) return lines;
+  if (!text) return forward_error(text);
+  std::size_t begin = 0;
+  for (std::size_t end = text->find('\n'); end != std::string::npos;
+       begin = end + 1, end = text->find('\n', begin)) {
+    std::string line = text->substr(begin, end - begin);
+    if (Json::accept(line)) lines.push_back(std::move(line));
+  }
+  return lines;
+}
+
+// A history of one step at most is that of a record whose first step of all was cut short.
+bool is_beginning(const std::vector<std::string>& lines) {
+  return lines.size() <= 1;
+}
+
+std::string is_gone(const std::string& state_file_shown) {
+  return state_file_shown + ": is gone";
+}
+
+// What the history tells of bad releases, and how many deploys there were. What it calls good is not
+// believed: it is not known what has happened since.
+State state_of_history(const std::vector<std::string>& lines, const std::string& lost) {
+  State state;
+  state.lost = lost;
+  for (const auto& text : lines) {
+    const Json line = parse_json(text);
+    if (const auto number = line.find("deploy"); number != line.end() && number->is_number_unsigned())
+      state.last.number = std::max(state.last.number, number->get<std::uint64_t>());
+    for (const auto& [release, verdict] : object_of(line, "verdicts").items()) {
+      state.releases.erase(release);
+      if (verdict == "bad" && parse_release_name(release))
+        state.releases[release] = {Mark::bad, text_of(line, "at"), text_of(line, "reason")};
+    }
+  }
+  return state;
 }
 
 // The name, or with a number behind it where there is such a file already: nothing is ever replaced by it.
@@ -171,26 +219,33 @@ Result<State> Ledger::read(const std::string& state_dir, const std::string& app)
   auto directory = open_directory(path);
   if (!directory && directory.error().code == std::errc::no_such_file_or_directory) return State{};
   if (!directory) return forward_error(directory);
-  return read_state(directory->get(), path + "/" + state_file);
+  const std::string shown = fmt::format("{}/{}", path, state_file);
+  auto state = read_state(directory->get(), shown);
+  if (!state) return forward_error(state);
+  if (*state) return **std::move(state);
+  auto told = read_history(directory->get(), fmt::format("{}/{}", path, history_file));
+  if (!told && told.error().outcome() == Outcome::no) return State{};
+  if (!told) return forward_error(told);
+  return is_beginning(*told) ? State{} : state_of_history(*told, is_gone(shown));
+}
+
+Result<State> Ledger::anew(const std::string& state_dir, const std::string& app, const std::string& why) {
+  auto told = history(state_dir, app);
+  if (!told && told.error().outcome() != Outcome::no) return forward_error(told);
+  return state_of_history(told.value_or(std::vector<std::string>()), why);
 }
 
 Result<std::vector<std::string>> Ledger::history(const std::string& state_dir, const std::string& app) {
-  const std::string path = fmt::format("{}/{}", app_directory(state_dir, app), history_file);
-  auto text = read_file_at(AT_FDCWD, path, path, history_limit);
-  std::vector<std::string> lines;
-  if (!text && text.error().code == std::errc::no_such_file_or_directory) return lines;
-  if (!text) return forward_error(text);
-  std::size_t begin = 0;
-  for (std::size_t end = text->find('\n'); end != std::string::npos;
-       begin = end + 1, end = text->find('\n', begin)) {
-    std::string line = text->substr(begin, end - begin);
-    if (Json::accept(line)) lines.push_back(std::move(line));
-  }
-  return lines;
+  const std::string path = app_directory(state_dir, app);
+  auto directory = open_directory(path);
+  if (!directory && directory.error().code == std::errc::no_such_file_or_directory)
+    return std::vector<std::string>();
+  if (!directory) return forward_error(directory);
+  return read_history(directory->get(), fmt::format("{}/{}", path, history_file));
 }
 
 Result<Ledger::Change> Ledger::Change::begin(const std::string& state_dir, const std::string& app,
-                                             const Deadline& patience) {
+                                             Duration patience, const std::string& current) {
   Change change;
   change.app_ = app;
   change.shown_ = app_directory(state_dir, app);
@@ -204,44 +259,99 @@ Result<Ledger::Change> Ledger::Change::begin(const std::string& state_dir, const
       openat(change.directory_.get(), "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!change.lock_ && errno == EACCES) return fail_errno(change.shown_, "only root may change the record");
   if (!change.lock_) return fail_errno(change.shown_ + "/lock", "cannot open");
-  if (auto locked = lock_file(change.lock_.get(), change.shown_ + "/lock", patience); !locked)
+  if (auto locked = lock_file(change.lock_.get(), change.shown_ + "/lock", Deadline::after(patience));
+      !locked)
     return forward_error(locked);
 
-  const std::string shown = fmt::format("{}/{}", change.shown_, state_file);
-  auto state = read_state(change.directory_.get(), shown);
-  if (!state && state.error().outcome() == Outcome::no) {
-    const std::string aside =
-        unused_name(change.directory_.get(), fmt::format("{}.unreadable-{}", state_file, Moment::now().at));
-    if (renameat(change.directory_.get(), state_file.c_str(), change.directory_.get(), aside.c_str()) < 0)
-      return fail_errno(shown, "cannot be read, and cannot set aside");
-    change.set_aside_ =
-        fmt::format("{}; kept as {}, nothing is known to be good now", state.error().text(), aside);
-    state = State{};
+  auto state = read_state(change.directory_.get(), fmt::format("{}/{}", change.shown_, state_file));
+  if (!state && state.error().outcome() != Outcome::no) return forward_error(state);
+  if (state && *state) {
+    change.state_ = change.recorded_ = **std::move(state);
+    return change;
   }
-  if (!state) return forward_error(state);
-  change.state_ = std::move(*state);
+  const Error unreadable = state ? Error{} : state.error();
+  if (auto made = change.make_anew(unreadable, current); !made) return forward_error(made);
   return change;
 }
 
-Result<void> Ledger::Change::commit(const Result<Transition>& transition) {
-  if (!transition) {
-    Error refused = transition.error();
-    if (refused.subject.empty()) refused.subject = app_;
-    return tl::unexpected<Error>(std::move(refused));
+// `unreadable` has no subject where there is no state file; which is right before the first step of all, but
+// not where the history tells of several.
+Result<void> Ledger::Change::make_anew(const Error& unreadable, const std::string& current) {
+  const std::string shown = fmt::format("{}/{}", shown_, state_file);
+  auto lines = read_history(directory_.get(), fmt::format("{}/{}", shown_, history_file));
+  const bool is_missing = unreadable.subject.empty();
+  if (!lines && (is_missing || lines.error().outcome() != Outcome::no)) return forward_error(lines);
+  const std::vector<std::string> told = lines.value_or(std::vector<std::string>());
+  if (is_missing && is_beginning(told)) return {};
+  std::string kept;
+  if (!is_missing) {
+    const std::string aside =
+        unused_name(directory_.get(), fmt::format("{}.unreadable-{}", state_file, Moment::now().at));
+    if (renameat(directory_.get(), state_file.c_str(), directory_.get(), aside.c_str()) < 0)
+      return fail_errno(shown, "cannot be read, and cannot be set aside");
+    kept = fmt::format("; kept as {}", aside);
   }
+  state_ = state_of_history(told, is_missing ? is_gone(shown) : unreadable.text());
+  state_.current = current;
+  state_.since = Moment::now();
+  set_aside_ = fmt::format("{}{}, nothing is known to be good now", state_.lost, kept);
+  recorded_ = state_; // there is nothing else to go back to
+  return commit(Transition{"rebuilt", current, "", state_.lost});
+}
+
+// Once the intent is on disk, its end must find room as well.
+Result<void> Ledger::Change::keep_room(const Spare& spare) {
+  if (auto kept = keep_spare_at(directory_.get(), spare, fmt::format("{}/{}", shown_, spare.name)); !kept)
+    return kept;
+  return keep_room_at(directory_.get(), history_file, fmt::format("{}/{}", shown_, history_file),
+                      room_for_history, 0644);
+}
+
+Result<void> Ledger::Change::write(const Transition& transition) {
   Json line = moment_to_json(Moment::now());
-  line["event"] = transition->event;
-  line["release"] = transition->release;
-  if (!transition->from.empty()) line["from"] = transition->from;
-  if (!transition->reason.empty()) line["reason"] = transition->reason;
+  line["event"] = transition.event;
+  line["release"] = transition.release;
+  if (!transition.from.empty()) line["from"] = transition.from;
+  if (!transition.reason.empty()) line["reason"] = transition.reason;
+  if (!transition.releases.empty()) line["releases"] = transition.releases;
+  for (const auto& [release, mark] : transition.verdicts)
+    line["verdicts"][release] = mark ? Json(mark_name(*mark)) : Json();
   line["phase"] = phase_name(state_.phase);
   line["deploy"] = state_.last.number;
-  if (auto appended = append_line_at(directory_.get(), history_file,
-                                     fmt::format("{}/{}", shown_, history_file), to_text(line), 0644);
-      !appended)
-    return appended;
-  return replace_file_at(directory_.get(), state_file, fmt::format("{}/{}", shown_, state_file),
-                         to_text(to_json(app_, state_), 2) + "\n", 0644);
+  const std::string state = to_text(to_json(app_, state_), 2) + "\n";
+  // In steps, so that it is not made anew for each release that becomes known.
+  constexpr std::size_t step = 64U << 10U;
+  const Spare spare{".spare", (2 * state.size() / step + 1) * step};
+  auto room = keep_room(spare);
+  const bool begins = state_.phase == Phase::prepared;
+  if (!room && begins) return room;
+  auto appended = append_line_at(directory_.get(), history_file, fmt::format("{}/{}", shown_, history_file),
+                                 to_text(line), 0644);
+  if (!appended) return forward_error(appended);
+  // What begins a deploy is not worth the last room.
+  const Spare kept = begins ? Spare{"", spare.size} : spare;
+  const std::string shown = fmt::format("{}/{}", shown_, state_file);
+  auto replaced = replace_file_at(directory_.get(), state_file, shown, state, 0644, kept);
+  if (replaced) return replaced;
+  // It may be in place, and only not known to be on disk: what is given up must not be found there, nor told.
+  const std::string before = to_text(to_json(app_, recorded_), 2) + "\n";
+  const auto found = read_file_at(directory_.get(), state_file, shown, state_limit);
+  const bool is_as_before =
+      found ? found->starts_with(before) : found.error().code == std::errc::no_such_file_or_directory;
+  if (is_as_before || replace_file_at(directory_.get(), state_file, shown, before, 0644, kept))
+    cut_file_at(directory_.get(), history_file, *appended);
+  return replaced;
+}
+
+Result<void> Ledger::Change::commit(const Result<Transition>& transition) {
+  auto written = transition ? write(*transition) : Result<void>(tl::unexpected<Error>(transition.error()));
+  if (written) {
+    recorded_ = state_;
+    return written;
+  }
+  state_ = recorded_;
+  if (written.error().subject.empty()) written.error().subject = app_;
+  return written;
 }
 
 } // namespace safe_deploy

@@ -3,6 +3,7 @@
 #include "deadline.hpp"
 #include "error.hpp"
 #include "fd.hpp"
+#include "file.hpp"
 
 #include <cstdint>
 #include <map>
@@ -65,9 +66,11 @@ struct State {
   std::string from_link; // the text of the link then, which may have led to no release; empty: there was none
   std::string target;    // rolling_back: where to
   std::string failure;   // why the candidate failed, as far as it is known
-  std::string condemned; // why somebody called it bad while it was on trial: it cannot pass any more
-  std::string stuck;     // why a person is needed, or will be if the rollback fails
-  Moment since;          // of the phase
+  std::string
+      condemned;     // why somebody called what is on trial, or rolled back to, bad: it cannot pass any more
+  std::string stuck; // why a person is needed, or will be if the rollback fails
+  std::string lost;  // why the record had to be made anew, until something is known to be good again
+  Moment since;      // of the phase
   std::map<std::string, ReleaseRecord> releases;
   LastDeploy last;
 
@@ -87,6 +90,8 @@ struct Transition {
   std::string release;
   std::string from;
   std::string reason;
+  std::vector<std::string> releases = {};                   // where it is about several
+  std::map<std::string, std::optional<Mark>> verdicts = {}; // those that it changes; nothing: it is forgotten
 };
 
 namespace step {
@@ -106,7 +111,7 @@ Result<Transition> mark(State& state, const std::string& release, Mark mark, con
 Result<Transition> clear(State& state, const std::string& release, const Moment& now);
 // The candidate failed in this way; nothing else changes. The first reason is kept.
 Result<Transition> note_failure(State& state, const std::string& reason, const Moment& now);
-// Back to `target`; `left` becomes bad. From every phase.
+// Back to `target`, or to no release where there was none before; `left` becomes bad. From every phase.
 Result<Transition> roll_back(State& state, const std::string& left, const std::string& target,
                              const std::string& reason, const Moment& now);
 // A reboot or a crash came between: the deploy is over, and the app is on `current` again. No verdict: it was
@@ -118,40 +123,63 @@ Result<Transition> interrupted(State& state, const std::string& current, const s
 enum class Blame : std::uint8_t { candidate, nobody };
 Result<Transition> stuck(State& state, const std::string& reason, const Moment& now,
                          Blame blame = Blame::candidate);
+// A step that could not be made on disk is taken back: the state is as it was `before`. The counter of
+// deploys stays.
+Result<Transition> taken_back(State& state, const State& before, const std::string& reason);
+// Releases that are no longer on disk. What is bad stays so, should it come back under its name.
+Result<Transition> pruned(State& state, const std::vector<std::string>& releases);
 } // namespace step
+
+// How long a change waits for another one, which takes a moment.
+inline constexpr Duration lock_patience = std::chrono::seconds(30);
 
 // The record in STATE_DIR/APP. Reading needs no lock: the file is only ever replaced whole.
 class Ledger {
  public:
-  // Nothing recorded yet is an empty state. A state file that cannot be understood is an error (Outcome::no)
-  // here; Change sets it aside.
+  // Nothing recorded yet is an empty state; where the file is gone it is what Change would make anew. A state
+  // file that cannot be understood is an error (Outcome::no) here; Change sets it aside.
   static Result<State> read(const std::string& state_dir, const std::string& app);
 
   // The lines of history.jsonl that are whole, oldest first, as written.
+  // (What is torn by a crash, or is no JSON, is passed over.)
   static Result<std::vector<std::string>> history(const std::string& state_dir, const std::string& app);
+
+  // What would be made anew of a record that cannot be understood, for which `why` says so.
+  static Result<State> anew(const std::string& state_dir, const std::string& app, const std::string& why);
 
   // The right to change the record: holds the lock (flock on STATE_DIR/APP/lock) as long as it lives.
   class Change {
    public:
-    // Outcome::busy if somebody else still has it at the end of `patience`.
+    // Outcome::busy if somebody else still has it after `patience`. A record that cannot be
+    // understood is set aside and made anew: idle, with `current` as the current release, nothing good, and
+    // bad what the history says so of.
     static Result<Change> begin(const std::string& state_dir, const std::string& app,
-                                const Deadline& patience = Deadline::after(std::chrono::seconds(30)));
+                                Duration patience = lock_patience, const std::string& current = "");
 
     State& state() { return state_; }
+    // What is recorded now.
+    [[nodiscard]] const State& recorded() const { return recorded_; }
     // What begin() had to set aside, for a warning; empty mostly.
     [[nodiscard]] const std::string& set_aside() const { return set_aside_; }
 
     // Makes a transition durable: history first, then the state, so that what the state says is always told
-    // in the history. The Result is the step's: commit(step::passed(change.state(), ...)).
+    // in the history. The Result is the step's: commit(step::passed(change.state(), ...)). On an error,
+    // state() is what was recorded before. What begins a deploy also makes room for how it may end, which is
+    // then recorded on a full disk, too.
     Result<void> commit(const Result<Transition>& transition);
 
    private:
     Change() = default;
+    Result<void> make_anew(const Error& unreadable, const std::string& current);
+    Result<void> keep_room(const Spare& spare);
+    Result<void> write(const Transition& transition);
+
     std::string app_;
     std::string shown_; // STATE_DIR/APP
     Fd directory_;
     Fd lock_;
     State state_;
+    State recorded_;
     std::string set_aside_;
   };
 };

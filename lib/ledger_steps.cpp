@@ -28,6 +28,18 @@ void enter(State& state, Phase phase, const Moment& now) {
   state.since = now;
 }
 
+void judge(State& state, Transition& transition, const std::string& release, Mark mark,
+           const std::string& reason, const Moment& now) {
+  state.releases[release] = {mark, now.at, reason};
+  transition.verdicts[release] = mark;
+  if (mark == Mark::good) state.lost.clear();
+}
+
+// What is rolled back to has to prove itself as well.
+bool is_target(const State& state, const std::string& release) {
+  return state.phase == Phase::rolling_back && release == state.target;
+}
+
 // Back to rest: nothing of the deploy that is over is left but its outcome.
 void come_to_rest(State& state, std::string_view outcome, const std::string& reason, const Moment& now) {
   enter(state, Phase::idle, now);
@@ -112,17 +124,19 @@ Result<Transition> abandon(State& state, const std::string& reason, const Moment
 }
 
 Result<Transition> passed(State& state, bool probation, const Moment& now) {
-  if (state.phase == Phase::rolling_back) {
+  const bool rolls_back = state.phase == Phase::rolling_back && !state.target.empty();
+  if (!rolls_back && state.phase != Phase::swapped) return not_now(state, "'passed'");
+  if (!state.condemned.empty())
+    return fail(Outcome::no, rolls_back ? state.target : state.candidate,
+                fmt::format("is marked bad: {}", state.condemned));
+  if (rolls_back) {
     Transition transition{"rolled-back", state.target, state.candidate, state.failure};
     state.current = state.target;
     // It answered healthily: also a release without a verdict that somebody named is good now.
-    if (!state.is(state.target, Mark::good)) state.releases[state.target] = {Mark::good, now.at, ""};
+    if (!state.is(state.target, Mark::good)) judge(state, transition, state.target, Mark::good, "", now);
     come_to_rest(state, "rolled-back", transition.reason, now);
     return transition;
   }
-  if (state.phase != Phase::swapped) return not_now(state, "'passed'");
-  if (!state.condemned.empty())
-    return fail(Outcome::no, state.candidate, fmt::format("is marked bad: {}", state.condemned));
   if (!probation) return mark(state, state.candidate, Mark::good, "", now);
   enter(state, Phase::probation, now);
   return Transition{"passed", state.candidate, state.from, ""};
@@ -132,9 +146,10 @@ Result<Transition> mark(State& state, const std::string& release, Mark mark, con
                         const Moment& now) {
   const bool on_trial = state.phase == Phase::swapped || state.phase == Phase::probation;
   Transition transition{std::string(mark_name(mark)), release, "", reason};
-  state.releases[release] = {mark, now.at, reason};
-  if (mark == Mark::bad && on_trial && release == state.candidate)
+  judge(state, transition, release, mark, reason, now);
+  if (mark == Mark::bad && ((on_trial && release == state.candidate) || is_target(state, release)))
     state.condemned = reason.empty() ? "by hand" : reason;
+  if (mark == Mark::good && is_target(state, release)) state.condemned.clear();
   if (mark == Mark::good && on_trial && release == state.candidate) {
     transition.from = state.from;
     come_to_rest(state, "good", "", now);
@@ -144,9 +159,11 @@ Result<Transition> mark(State& state, const std::string& release, Mark mark, con
 }
 
 Result<Transition> clear(State& state, const std::string& release, const Moment& /*now*/) {
-  if (release == state.candidate) state.condemned.clear();
   if (state.releases.erase(release) == 0) return fail(Outcome::no, release, "has no verdict to clear");
-  return Transition{"clear", release, "", ""};
+  if (release == state.candidate || is_target(state, release)) state.condemned.clear();
+  Transition transition{"clear", release, "", ""};
+  transition.verdicts[release] = std::nullopt;
+  return transition;
 }
 
 Result<Transition> note_failure(State& state, const std::string& reason, const Moment& /*now*/) {
@@ -172,10 +189,12 @@ Result<Transition> roll_back(State& state, const std::string& left, const std::s
   state.candidate = left;
   state.target = target;
   state.failure = reason;
+  state.condemned.clear();
   state.stuck.clear();
   state.last.outcome.clear();
-  if (!left.empty() && left != target) state.releases[left] = {Mark::bad, now.at, reason};
-  return Transition{"rollback-intended", target, left, reason};
+  Transition transition{"rollback-intended", target, left, reason};
+  if (!left.empty() && left != target) judge(state, transition, left, Mark::bad, reason, now);
+  return transition;
 }
 
 Result<Transition> interrupted(State& state, const std::string& current, const std::string& reason,
@@ -191,15 +210,40 @@ Result<Transition> stuck(State& state, const std::string& reason, const Moment& 
   if (state.phase == Phase::idle && blame == Blame::candidate) return not_now(state, "'stuck'");
   // There was nowhere to go back to: the candidate stays, but it has failed all the same.
   const bool on_trial = state.phase == Phase::swapped || state.phase == Phase::probation;
+  Transition transition{"stuck", state.candidate, state.from, ""};
   if (on_trial && blame == Blame::candidate)
-    state.releases[state.candidate] = {Mark::bad, now.at, state.failure.empty() ? reason : state.failure};
+    judge(state, transition, state.candidate, Mark::bad, state.failure.empty() ? reason : state.failure, now);
   enter(state, Phase::stuck, now);
   if (!reason.empty()) state.stuck = reason;
   if (state.stuck.empty()) state.stuck = state.failure;
+  // What tells a swap that is abandoned that it began here.
+  if (state.stuck.empty()) state.stuck = "no reason was given";
   state.last.outcome = "stuck";
   state.last.reason = state.stuck;
   state.last.ended = now.at;
-  return Transition{"stuck", state.candidate, state.from, state.stuck};
+  transition.reason = state.stuck;
+  return transition;
+}
+
+Result<Transition> taken_back(State& state, const State& before, const std::string& reason) {
+  Transition transition{"taken-back", state.candidate, "", reason};
+  const std::uint64_t number = state.last.number;
+  for (const auto& [release, record] : state.releases)
+    if (before.verdict(release) != record.verdict) transition.verdicts[release] = before.verdict(release);
+  state = before;
+  state.last.number = number;
+  return transition;
+}
+
+Result<Transition> pruned(State& state, const std::vector<std::string>& releases) {
+  Transition transition{"pruned", "", "", ""};
+  transition.releases = releases;
+  for (const auto& release : releases)
+    if (state.is(release, Mark::good)) {
+      state.releases.erase(release);
+      transition.verdicts[release] = std::nullopt;
+    }
+  return transition;
 }
 
 } // namespace step

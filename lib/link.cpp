@@ -1,5 +1,6 @@
 #include "link.hpp"
 
+#include "directory.hpp"
 #include "fd.hpp"
 #include "file.hpp"
 #include "name.hpp"
@@ -40,21 +41,6 @@ bool is_left_over(std::string_view file, std::string_view prefix) {
   return pid == getpid() || (kill(pid, 0) < 0 && errno == ESRCH);
 }
 
-void remove_left_overs(int directory, const std::string& name) {
-  const std::string prefix = temporary_prefix(name);
-  struct CloseDirectory {
-    void operator()(DIR* stream) const { (void)closedir(stream); }
-  };
-  Fd own(openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!own) return;
-  const std::unique_ptr<DIR, CloseDirectory> stream(fdopendir(own.get()));
-  if (!stream) return;
-  (void)own.release();
-  while (const dirent* entry = readdir(stream.get()))
-    if (entry->d_type == DT_LNK && is_left_over(entry->d_name, prefix))
-      (void)unlinkat(directory, entry->d_name, 0);
-}
-
 Result<std::optional<std::string>> read_link_at(int directory, const std::string& name,
                                                 const std::string& shown) {
   std::vector<char> buffer(PATH_MAX);
@@ -67,6 +53,16 @@ Result<std::optional<std::string>> read_link_at(int directory, const std::string
       fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode);
   return fail(Outcome::no, shown,
               directory_there ? "is a directory, not a symlink" : "is a file, not a symlink");
+}
+
+void remove_left_overs(int directory, const std::string& name) {
+  const std::string prefix = temporary_prefix(name);
+  // What cannot be listed has nothing that could be removed.
+  (void)list_directory(directory, "", [&](const char* file, unsigned char type) {
+    if ((type == DT_LNK || type == DT_UNKNOWN) && is_left_over(file, prefix) &&
+        read_link_at(directory, file, file).has_value())
+      (void)unlinkat(directory, file, 0);
+  });
 }
 
 // Changes the owner of the symlink that was just made, and of nothing else: where the directory is
@@ -117,7 +113,7 @@ Result<void> point_link(const std::string& link, const std::string& target, bool
   remove_left_overs(directory->get(), name);
   const std::string temporary = temporary_prefix(name) + std::to_string(getpid());
   if (symlinkat(target.c_str(), directory->get(), temporary.c_str()) < 0)
-    return fail_errno(link, "cannot create a symlink beside");
+    return fail_errno(link, "cannot create the new symlink beside it");
   const auto undo = [&](const char* problem) {
     auto failed = fail_errno(link, problem);
     (void)unlinkat(directory->get(), temporary.c_str(), 0);
@@ -140,6 +136,21 @@ Result<void> point_link(const std::string& link, const std::string& target, bool
   return {};
 }
 
+Result<void> exchange_links(const std::string& link, const std::string& other, bool durable) {
+  auto directory = open_directory(link_directory(link));
+  if (!directory) return forward_error(directory);
+  for (const auto& each : {link, other}) {
+    auto text = read_link_at(directory->get(), link_name(each), each);
+    if (!text) return forward_error(text);
+    if (!*text) return fail_errno(each, "cannot exchange", ENOENT);
+  }
+  if (renameat2(directory->get(), link_name(link).c_str(), directory->get(), link_name(other).c_str(),
+                RENAME_EXCHANGE) < 0)
+    return fail_errno(link, "cannot exchange with " + other);
+  if (durable) return sync_directory(directory->get(), link);
+  return {};
+}
+
 Result<void> remove_link(const std::string& link, bool durable) {
   auto directory = open_directory(link_directory(link));
   if (!directory) return forward_error(directory);
@@ -155,8 +166,14 @@ namespace {
 
 // Writes what the link will lead to to disk, before the link that survives a power loss leads there.
 Result<void> sync_target(const std::string& path) {
-  const Fd target(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  if (!target) return errno == ENOENT ? Result<void>{} : fail_errno(path, "cannot open to sync it");
+  const Fd place(open(path.c_str(), O_PATH | O_CLOEXEC));
+  struct stat status {};
+  if (!place) return errno == ENOENT ? Result<void>{} : fail_errno(path, "cannot open to sync it");
+  if (fstat(place.get(), &status) < 0) return fail_errno(path, "cannot look at");
+  // To open a device or a FIFO is to do something to it.
+  if (!S_ISDIR(status.st_mode) && !S_ISREG(status.st_mode)) return {};
+  const Fd target(open(fmt::format("/proc/self/fd/{}", place.get()).c_str(), O_RDONLY | O_CLOEXEC));
+  if (!target) return fail_errno(path, "cannot open to sync it");
   if (syncfs(target.get()) < 0) return fail_errno(path, "cannot sync to disk");
   return {};
 }
@@ -173,8 +190,21 @@ Result<Fd> lock_directory(const std::string& path) {
 
 } // namespace
 
+namespace {
+
+Result<void> restore_link(const std::string& link, const std::optional<std::string>& text, bool durable) {
+  return text ? point_link(link, *text, durable) : remove_link(link, durable);
+}
+
+} // namespace
+
 Result<Moved> change_link(const LinkChange& change) {
   if (change.target.empty()) return fail(Outcome::usage, "TARGET", "is empty");
+  if (change.save && *change.save == change.link)
+    return fail(Outcome::usage, "--save", "names the link itself");
+  if (resolve_target(change.link, change.target) == change.link ||
+      (change.target == link_name(change.link) && change.link.find('/') == std::string::npos))
+    return fail(Outcome::no, change.link, "would lead to itself");
   Fd lock;
   if (change.expect) {
     auto locked = lock_directory(link_directory(change.link));
@@ -196,14 +226,26 @@ Result<Moved> change_link(const LinkChange& change) {
   if (change.dry_run || !moved.changed) return moved;
   if (change.durable)
     if (auto synced = sync_target(target); !synced) return forward_error(synced);
+  std::optional<std::string> saved_before;
   if (change.save && *before) {
+    auto text = read_link(*change.save);
+    if (!text) return forward_error(text);
+    saved_before = *std::move(text);
     // Kept as seen from where the second link is.
     const bool beside = link_directory(*change.save) == link_directory(change.link);
     const std::string saved = beside ? **before : resolve_target(change.link, **before);
-    if (auto kept = point_link(*change.save, saved, change.durable); !kept) return forward_error(kept);
+    if (auto kept = point_link(*change.save, saved, change.durable); !kept) {
+      (void)restore_link(*change.save, saved_before, change.durable);
+      return forward_error(kept);
+    }
   }
-  if (auto pointed = point_link(change.link, change.target, change.durable); !pointed)
+  if (auto pointed = point_link(change.link, change.target, change.durable); !pointed) {
+    // Where the link is as it was, the second one is to be so, too.
+    const auto now = read_link(change.link);
+    if (change.save && *before && now && *now == *before)
+      (void)restore_link(*change.save, saved_before, change.durable);
     return forward_error(pointed);
+  }
   return moved;
 }
 

@@ -18,6 +18,9 @@ Result<std::optional<std::string>> read_link(const std::string& link);
 // links of processes that are gone are removed, never used.
 Result<void> point_link(const std::string& link, const std::string& target, bool durable);
 
+// Exchanges two symlinks of one directory in one step, which needs no room on the disk.
+Result<void> exchange_links(const std::string& link, const std::string& other, bool durable);
+
 // Removes a symlink; nothing if there is none. Outcome::no if it is something else.
 Result<void> remove_link(const std::string& link, bool durable);
 

@@ -151,6 +151,13 @@ Result<std::uint64_t> parse_count(std::string_view text, std::uint64_t least, st
   return value;
 }
 
+Result<std::uint64_t> parse_keep(std::string_view text) {
+  if (text == "0" || text == "infinity") return keep_all;
+  auto count = parse_count(text, 1, 1'000'000);
+  if (!count) count.error().problem += ", and not infinity";
+  return count;
+}
+
 Result<bool> parse_boolean(std::string_view text) {
   for (const std::string_view yes : {"yes", "true", "on", "1"})
     if (text == yes) return true;

@@ -30,6 +30,10 @@ Result<double> parse_decimal(std::string_view text);
 // A decimal number between `least` and `most`, without sign or space.
 Result<std::uint64_t> parse_count(std::string_view text, std::uint64_t least, std::uint64_t most);
 
+// How many to keep: 1 to 1000000; 0 and "infinity", as for durations, are without limit (keep_all).
+inline constexpr std::uint64_t keep_all = UINT64_MAX;
+Result<std::uint64_t> parse_keep(std::string_view text);
+
 // "yes", "true", "on" or "1"; "no", "false", "off" or "0".
 Result<bool> parse_boolean(std::string_view text);
 

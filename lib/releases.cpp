@@ -1,5 +1,6 @@
 #include "releases.hpp"
 
+#include "directory.hpp"
 #include "file.hpp"
 #include "link.hpp"
 #include "name.hpp"
@@ -13,7 +14,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <memory>
 
 namespace safe_deploy {
 
@@ -30,8 +30,15 @@ bool is_directory(int directory, const char* name, unsigned char type) {
   return fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode);
 }
 
-Fd open_release(int directory, const std::string& release) {
-  return Fd(openat(directory, release.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+// The order of version numbers, and of bytes where that makes no difference. What follows a '~' comes before
+// the end, as for sort -V and deb-version(7): 1.10~rc1 is older than 1.10.
+bool comes_before(const std::string& a, const std::string& b) {
+  const auto [in_a, in_b] = std::mismatch(a.begin(), a.end(), b.begin(), b.end());
+  const bool a_precedes = in_a != a.end() && *in_a == '~';
+  const bool b_precedes = in_b != b.end() && *in_b == '~';
+  if (a_precedes || b_precedes) return a_precedes;
+  const int order = strverscmp(a.c_str(), b.c_str());
+  return order != 0 ? order < 0 : a < b;
 }
 
 std::string without_trailing_slashes(std::string path) {
@@ -39,11 +46,14 @@ std::string without_trailing_slashes(std::string path) {
   return path;
 }
 
-bool same_directory(int directory, const std::string& path) {
+// An errno where that cannot be known.
+tl::expected<bool, int> same_directory(int directory, const std::string& path) {
   struct stat ours {};
   struct stat theirs {};
-  return fstat(directory, &ours) == 0 && stat(path.c_str(), &theirs) == 0 && ours.st_dev == theirs.st_dev &&
-         ours.st_ino == theirs.st_ino;
+  if (fstat(directory, &ours) < 0) return tl::unexpected<int>(errno);
+  if (stat(path.c_str(), &theirs) < 0)
+    return says_missing(errno) ? tl::expected<bool, int>(false) : tl::unexpected<int>(errno);
+  return ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
 }
 
 std::string request_path(const std::string& run_dir, const std::string& app, const std::string& name) {
@@ -59,42 +69,42 @@ Result<Releases> Releases::open(const Config& config) {
   if (!directory) return forward_error(directory);
   releases.directory_ = std::move(*directory);
 
-  Fd to_list(openat(releases.directory_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  struct CloseDirectory {
-    void operator()(DIR* stream) const { (void)closedir(stream); }
-  };
-  const std::unique_ptr<DIR, CloseDirectory> stream(to_list ? fdopendir(to_list.get()) : nullptr);
-  if (!stream) return fail_errno(config.releases, "cannot list");
-  (void)to_list.release();
-  errno = 0;
-  while (const dirent* entry = readdir(stream.get())) {
-    if (may_be_release(entry->d_name, config.pattern) &&
-        is_directory(releases.directory_.get(), entry->d_name, entry->d_type))
-      releases.names_.emplace_back(entry->d_name);
-    errno = 0;
-  }
-  if (errno != 0) return fail_errno(config.releases, "cannot list");
-  std::sort(releases.names_.begin(), releases.names_.end(),
-            [](const std::string& a, const std::string& b) { return strverscmp(a.c_str(), b.c_str()) < 0; });
+  auto listed = list_directory(releases.fd(), config.releases, [&](const char* name, unsigned char type) {
+    if (may_be_release(name, config.pattern) && is_directory(releases.fd(), name, type))
+      releases.names_.emplace_back(name);
+  });
+  if (!listed) return forward_error(listed);
+  std::sort(releases.names_.begin(), releases.names_.end(), comes_before);
   return releases;
 }
 
 bool Releases::contains(const std::string& release) const {
-  return std::find(names_.begin(), names_.end(), release) != names_.end();
+  return std::binary_search(names_.begin(), names_.end(), release, comes_before);
 }
 
-std::optional<std::string> Releases::lacks(const std::string& release) const {
-  const Fd directory = open_release(directory_.get(), release);
-  if (!directory) return "its directory";
-  for (const auto& path : require_)
-    if (!exists_beneath(directory.get(), path)) return path;
+bool Releases::is_before(const std::string& release, const std::string& other) {
+  return comes_before(release, other);
+}
+
+Result<std::optional<std::string>> Releases::lacks(const std::string& release) const {
+  const Fd directory = open_subdirectory(fd(), release);
+  const std::string shown = fmt::format("{}/{}", path_, release);
+  if (!directory && says_missing(errno)) return "its directory";
+  if (!directory) return fail_errno(shown, "cannot open");
+  for (const auto& path : require_) {
+    auto exists = exists_beneath(directory.get(), path, fmt::format("{}/{}", shown, path));
+    if (!exists) return forward_error(exists);
+    if (!*exists) return path;
+  }
   return std::nullopt;
 }
 
-bool Releases::is_irreversible(const std::string& release) const {
-  const Fd directory = open_release(directory_.get(), release);
+Result<bool> Releases::is_irreversible(const std::string& release) const {
+  const Fd directory = open_subdirectory(fd(), release);
   struct stat status {};
-  return directory && fstatat(directory.get(), ".irreversible", &status, AT_SYMLINK_NOFOLLOW) == 0;
+  if (directory && fstatat(directory.get(), ".irreversible", &status, AT_SYMLINK_NOFOLLOW) == 0) return true;
+  if (says_missing(errno)) return false;
+  return fail_errno(fmt::format("{}/{}/.irreversible", path_, release), "cannot look at");
 }
 
 Result<std::string> Releases::named_by(const std::string& link) const {
@@ -104,8 +114,9 @@ Result<std::string> Releases::named_by(const std::string& link) const {
   const std::string path = without_trailing_slashes(resolve_target(link, **target));
   const std::size_t slash = path.rfind('/');
   const std::string name = path.substr(slash + 1);
-  if (!same_directory(directory_.get(), path.substr(0, std::max<std::size_t>(slash, 1))))
-    return std::string();
+  const auto ours = same_directory(directory_.get(), path.substr(0, std::max<std::size_t>(slash, 1)));
+  if (!ours) return fail_errno(link, "cannot look at where it leads", ours.error());
+  if (!*ours) return std::string();
   return parse_release_name(name) ? name : std::string();
 }
 
@@ -122,7 +133,7 @@ Result<std::string> Releases::target_for(const std::string& release) const {
 }
 
 Result<void> Releases::sync(const std::string& release) const {
-  const Fd directory = open_release(directory_.get(), release);
+  const Fd directory = open_subdirectory(fd(), release);
   if (!directory) return fail_errno(fmt::format("{}/{}", path_, release), "cannot open");
   if (syncfs(directory.get()) < 0)
     return fail_errno(fmt::format("{}/{}", path_, release), "cannot sync to disk");
@@ -136,14 +147,15 @@ std::string previous_link(const Config& config) {
 namespace {
 
 // Why a release is not chosen by itself, or nothing.
-std::optional<std::string> drawback(const Releases& releases, const State& state,
-                                    const std::string& release) {
+Result<std::optional<std::string>> drawback(const Releases& releases, const State& state,
+                                            const std::string& release) {
   if (const auto record = state.releases.find(release);
       record != state.releases.end() && record->second.verdict == Mark::bad)
     return fmt::format("{} is bad{}{}", release, record->second.reason.empty() ? "" : ": ",
                        record->second.reason);
-  if (const auto missing = releases.lacks(release))
-    return fmt::format("{} is incomplete: it lacks {}", release, *missing);
+  auto missing = releases.lacks(release);
+  if (!missing) return forward_error(missing);
+  if (*missing) return fmt::format("{} is incomplete: it lacks {}", release, **missing);
   return std::nullopt;
 }
 
@@ -153,9 +165,10 @@ Result<std::string> newest_deployable(const Releases& releases, const State& sta
                                       const std::string& current) {
   std::string passed_over;
   for (auto name = releases.names().rbegin(); name != releases.names().rend(); ++name) {
-    const auto why_not = drawback(releases, state, *name);
-    if (why_not && passed_over.empty()) passed_over = "; " + *why_not;
-    if (why_not) continue;
+    auto why_not = drawback(releases, state, *name);
+    if (!why_not) return forward_error(why_not);
+    if (*why_not && passed_over.empty()) passed_over = "; " + **why_not;
+    if (*why_not) continue;
     // Who asks for the newest one and gets what runs already must not believe that all is well.
     if (*name == current && state.phase == Phase::idle && !passed_over.empty())
       return fail(Outcome::no, "",
@@ -167,12 +180,16 @@ Result<std::string> newest_deployable(const Releases& releases, const State& sta
 
 Result<std::string> rollback_target(const Releases& releases, const State& state, const std::string& previous,
                                     const std::string& left) {
-  const auto fits = [&](const std::string& name) {
-    return name != left && state.is(name, Mark::good) && !releases.lacks(name);
-  };
-  if (!previous.empty() && releases.contains(previous) && fits(previous)) return previous;
-  const auto found = std::find_if(releases.names().rbegin(), releases.names().rend(), fits);
-  if (found != releases.names().rend()) return *found;
+  std::vector<std::string> names(releases.names().rbegin(), releases.names().rend());
+  // What the record says of the candidate comes before a link that others may have moved.
+  for (const auto& first : {previous, state.has_candidate() ? state.from : std::string()})
+    if (!first.empty() && releases.contains(first)) names.insert(names.begin(), first);
+  for (const auto& name : names) {
+    if (name == left || !state.is(name, Mark::good)) continue;
+    auto missing = releases.lacks(name);
+    if (!missing) return forward_error(missing);
+    if (!*missing) return name;
+  }
   return fail(Outcome::no, "", "no good release to roll back to");
 }
 

@@ -19,15 +19,20 @@ class Releases {
   static Result<Releases> open(const Config& config);
 
   // The names of all releases, oldest first: real directories that match the pattern, in version order of
-  // their names (strverscmp(3): v1.9.0 before v1.10.0). Names that begin with a dot or end in .partial or
-  // .tmp are none.
+  // their names (strverscmp(3): v1.9.0 before v1.10.0; 1.10~rc1 before 1.10). Names that begin with a dot or
+  // end in .partial or .tmp are none.
   [[nodiscard]] const std::vector<std::string>& names() const { return names_; }
   [[nodiscard]] bool contains(const std::string& release) const;
+  // Whether a release is older than another one: in version order of the names.
+  [[nodiscard]] static bool is_before(const std::string& release, const std::string& other);
+  // The directory that holds them, and its path.
+  [[nodiscard]] int fd() const { return directory_.get(); }
+  [[nodiscard]] const std::string& path() const { return path_; }
 
   // What a release lacks to be complete (the first missing entry of `require`), or nothing.
-  [[nodiscard]] std::optional<std::string> lacks(const std::string& release) const;
+  [[nodiscard]] Result<std::optional<std::string>> lacks(const std::string& release) const;
   // A one-way migration: it is not rolled back by itself.
-  [[nodiscard]] bool is_irreversible(const std::string& release) const;
+  [[nodiscard]] Result<bool> is_irreversible(const std::string& release) const;
 
   // Which release a link names; empty if there is no link, or it names something else than a release of ours.
   [[nodiscard]] Result<std::string> named_by(const std::string& link) const;
@@ -58,8 +63,8 @@ std::string previous_link(const Config& config);
 Result<std::string> newest_deployable(const Releases& releases, const State& state,
                                       const std::string& current);
 
-// Where a rollback leads from `left`: to what `previous` names if it is good and complete, else to the newest
-// such release. Outcome::no if there is none.
+// Where a rollback leads from `left`: to where a candidate came from, to what `previous` names, or to the
+// newest release; the first of these that is good and complete. Outcome::no if there is none.
 Result<std::string> rollback_target(const Releases& releases, const State& state, const std::string& previous,
                                     const std::string& left);
 

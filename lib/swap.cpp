@@ -1,7 +1,9 @@
 #include "swap.hpp"
 
+#include "file.hpp"
 #include "ledger.hpp"
 #include "link.hpp"
+#include "name.hpp"
 #include "releases.hpp"
 
 #include <fmt/format.h>
@@ -18,6 +20,16 @@ tl::unexpected<Error> with_subject(Error error, const std::string& subject) {
   return tl::unexpected<Error>(std::move(error));
 }
 
+// Points the app's link back, which needs no room on the disk where `previous` leads there already.
+Result<void> point_back(const Config& config, const std::string& target, bool durable) {
+  auto pointed = point_link(config.link, target, durable);
+  if (pointed || !is_full(pointed.error())) return pointed;
+  const auto previous = read_link(previous_link(config));
+  if (!previous || *previous != target) return pointed;
+  // Where the file system cannot do it, that there was no room is what is to be told.
+  return exchange_links(config.link, previous_link(config), durable) ? Result<void>() : pointed;
+}
+
 // What is known when the lock is held: disk, links and record together. A dry run takes no lock and changes
 // nothing.
 struct Scene {
@@ -28,16 +40,19 @@ struct Scene {
   std::string current;                  // release names; empty if the link names none of ours
   std::string previous;
   std::string link_text;
+  std::string previous_text;
 
   static Result<Scene> look(const Config& config, const Places& places, bool dry_run) {
     auto releases = Releases::open(config);
     if (!releases) return forward_error(releases);
-    Scene scene{std::move(*releases), {}, {}, {}, {}, {}, {}};
+    Scene scene{std::move(*releases), {}, {}, {}, {}, {}, {}, {}};
     if (auto taken = scene.take_state(config, places, dry_run); !taken) return forward_error(taken);
     auto looked = scene.look_at_link(config);
     if (!looked) return forward_error(looked);
     // Only a hint; where it is no link it is told when it is to be written.
     scene.previous = scene.releases.named_by(previous_link(config)).value_or("");
+    scene.previous_text =
+        read_link(previous_link(config)).value_or(std::optional<std::string>()).value_or("");
     return scene;
   }
 
@@ -69,22 +84,37 @@ struct Scene {
 
   // A swap that was not recorded as done, for a crash or an error: as if it had not begun. Where the link
   // cannot be pointed back it stays `prepared`, for the next one to try.
-  Result<void> settle_prepared(const Config& config, bool durable, const std::string& reason) {
+  Result<void> settle_prepared(const Config& config, bool durable, const std::string& reason,
+                               const State* before = nullptr) {
     if (state().phase != Phase::prepared) return {};
     if (auto looked = look_at_link(config); !looked) return looked;
     if (link_text != state().from_link && current == state().candidate) {
       auto restored = state().from_link.empty() ? remove_link(config.link, durable)
-                                                : point_link(config.link, state().from_link, durable);
+                                                : point_back(config, state().from_link, durable);
       if (!restored) return restored;
       if (auto looked = look_at_link(config); !looked) return looked;
     }
+    // Who was called is told what for, with all that belongs to it.
+    if (before != nullptr && before->phase == Phase::stuck)
+      return change->commit(step::taken_back(state(), *before, reason));
     return change->commit(step::abandon(state(), reason, Moment::now()));
+  }
+
+  // After an error: the links and the record as they were before.
+  Result<void> undo_swap(const Config& config, bool durable, const std::string& reason, const State& before) {
+    if (auto settled = settle_prepared(config, durable, reason, &before); !settled) return settled;
+    const std::string link = previous_link(config);
+    auto now = read_link(link);
+    if (!now || now->value_or("") == previous_text) return {};
+    return previous_text.empty() ? remove_link(link, durable) : point_link(link, previous_text, durable);
   }
 
  private:
   Result<void> take_state(const Config& config, const Places& places, bool dry_run) {
     if (!dry_run) {
-      auto begun = Ledger::Change::begin(places.state_dir, config.app);
+      auto named = releases.named_by(config.link);
+      if (!named && named.error().outcome() != Outcome::no) return forward_error(named);
+      auto begun = Ledger::Change::begin(places.state_dir, config.app, lock_patience, named.value_or(""));
       if (!begun) return forward_error(begun);
       note = begun->set_aside();
       change.emplace(std::move(*begun));
@@ -97,6 +127,9 @@ struct Scene {
     }
     if (state.error().outcome() != Outcome::no) return forward_error(state);
     note = fmt::format("{}; it would be set aside", state.error().text());
+    auto anew = Ledger::anew(places.state_dir, config.app, state.error().text());
+    if (!anew) return forward_error(anew);
+    seen = *std::move(anew);
     return {};
   }
 };
@@ -111,12 +144,16 @@ Result<std::string> irreversible(const Config& config, const std::string& releas
 // After a crash: on with a rollback to a good release, else back to the last good one.
 Result<std::string> where_to_resume(Scene& scene, const Config& config) {
   const State& state = scene.state();
-  const auto is_sound = [&](const std::string& release) {
-    return state.is(release, Mark::good) && !scene.releases.lacks(release);
-  };
-  if (state.phase == Phase::rolling_back && is_sound(state.target)) return state.target;
-  if (state.phase == Phase::swapped && scene.releases.is_irreversible(state.candidate))
-    return irreversible(config, state.candidate);
+  if (state.phase == Phase::rolling_back && state.is(state.target, Mark::good)) {
+    auto missing = scene.releases.lacks(state.target);
+    if (!missing) return forward_error(missing);
+    if (!*missing) return state.target;
+  }
+  if (state.phase == Phase::swapped) {
+    auto one_way = scene.releases.is_irreversible(state.candidate);
+    if (!one_way) return forward_error(one_way);
+    if (*one_way) return irreversible(config, state.candidate);
+  }
   auto target = rollback_target(scene.releases, state, scene.previous, state.candidate);
   if (!target) return with_subject(target.error(), config.app);
   return target;
@@ -125,10 +162,51 @@ Result<std::string> where_to_resume(Scene& scene, const Config& config) {
 // `previous` leads to what ran well before the candidate, and is on disk before `current` moves.
 Result<void> keep_previous(const Scene& scene, const Config& config, const State& state, bool durable) {
   if (scene.current.empty() || !state.is(scene.current, Mark::good)) return {};
+  if (scene.current == state.candidate) return {}; // once more, from stuck: it did not run before itself
   if (scene.previous == scene.current) return {};
   auto target = scene.releases.target_for(scene.current);
   if (!target) return forward_error(target);
   return point_link(previous_link(config), *target, durable);
+}
+
+// The deploy that is under way is the first one of all, there was not even a link before; or it is being
+// left.
+bool is_first_deploy(const State& state) {
+  return state.has_candidate() && state.from.empty() && state.from_link.empty() &&
+         (state.phase != Phase::rolling_back || state.target.empty());
+}
+
+// Back to how it was before the first deploy of all.
+Result<Moved> leave_first_release(Scene& scene, const Config& config, const RollbackRequest& request,
+                                  const std::string& reason) {
+  State& state = scene.state();
+  if (!request.dry_run) {
+    const State before = state;
+    const bool is_intended = state.phase == Phase::rolling_back && state.target.empty();
+    if (!is_intended)
+      if (auto intended =
+              scene.change->commit(step::roll_back(state, state.candidate, "", reason, Moment::now()));
+          !intended)
+        return scene.failed(intended);
+    if (auto removed = remove_link(config.link, request.durable); !removed) {
+      if (is_intended) return scene.failed(removed);
+      // It may be gone, and only not known to be so on disk.
+      if (const auto now = read_link(config.link); now && !*now && !scene.link_text.empty())
+        (void)point_link(config.link, scene.link_text, request.durable);
+      auto undone = scene.change->commit(step::taken_back(state, before, removed.error().text()));
+      return undone ? scene.failed(removed) : scene.failed(undone);
+    }
+  }
+  return scene.failed(Result<void>(
+      fail(Outcome::no, config.app,
+           fmt::format("no release to roll back to: {} was the first one, so {} {}", state.candidate,
+                       config.link, request.dry_run ? "would be removed" : "is removed"))));
+}
+
+std::string reason_to_leave(const State& state, const RollbackRequest& request) {
+  if (!request.reason.empty()) return request.reason;
+  if (!state.failure.empty()) return state.failure;
+  return state.has_candidate() ? "the deploy failed" : "rolled back by hand";
 }
 
 } // namespace
@@ -150,8 +228,9 @@ Result<std::string> release_to_deploy(const Releases& releases, const State& sta
   }
   const std::string shown = fmt::format("{}/{}", config.releases, *release);
   if (!releases.contains(*release)) return fail(Outcome::no, shown, "no such release");
-  if (const auto missing = releases.lacks(*release))
-    return fail(Outcome::no, shown, fmt::format("is incomplete: it lacks {}", *missing));
+  auto missing = releases.lacks(*release);
+  if (!missing) return forward_error(missing);
+  if (*missing) return fail(Outcome::no, shown, fmt::format("is incomplete: it lacks {}", **missing));
   if (state.is(*release, Mark::bad) && !request.force) {
     const auto& record = state.releases.at(*release);
     return fail(Outcome::no, shown,
@@ -177,6 +256,8 @@ Result<Moved> swap_to_release(const Config& config, const Places& places, const 
   auto moved = scene->moved_to(config.link, *release);
   if (!moved) return moved;
   if (scene->current == *release && state.phase == Phase::idle) {
+    // Else the next one, which asks for nothing, would get this again.
+    if (!request.dry_run && !request.release) drop_request(places.run_dir, config.app, deploy_request);
     moved->to = moved->from;
     moved->changed = false;
     return moved;
@@ -185,19 +266,19 @@ Result<Moved> swap_to_release(const Config& config, const Places& places, const 
 
   if (request.durable)
     if (auto synced = scene->releases.sync(*release); !synced) return scene->failed(synced);
+  const State before = state;
   if (auto intended = scene->change->commit(
           step::intend(state, *release, scene->current, scene->link_text, Moment::now()));
       !intended)
     return scene->failed(intended);
   auto swapped = keep_previous(*scene, config, state, request.durable);
   if (swapped) swapped = point_link(config.link, moved->to, request.durable);
+  if (swapped) swapped = scene->change->commit(step::swapped(state, Moment::now()));
   if (!swapped) {
-    if (auto undone = scene->settle_prepared(config, request.durable, swapped.error().text()); !undone)
+    if (auto undone = scene->undo_swap(config, request.durable, swapped.error().text(), before); !undone)
       return scene->failed(undone);
     return scene->failed(swapped);
   }
-  if (auto recorded = scene->change->commit(step::swapped(state, Moment::now())); !recorded)
-    return scene->failed(recorded);
   drop_request(places.run_dir, config.app, deploy_request);
   moved->changed = true;
   return moved;
@@ -225,44 +306,68 @@ Result<Moved> roll_back(const Config& config, const Places& places, const Rollba
     if (nothing_asked) return as_before;
   }
   const std::string left = state.has_candidate() ? state.candidate : scene->current;
-  if (nothing_asked && state.phase == Phase::idle && state.is(scene->current, Mark::good)) {
-    auto unchanged = scene->moved_to(config.link, scene->current);
-    if (unchanged) unchanged->to = unchanged->from;
-    if (unchanged) unchanged->changed = false;
-    return unchanged;
+  const auto unchanged = [&]() -> Result<Moved> {
+    return Moved{config.link, scene->link_text, scene->link_text, scene->current, false, scene->note};
+  };
+  if (nothing_asked && state.is(scene->current, Mark::good)) {
+    const auto missing = scene->releases.lacks(scene->current);
+    if (!missing) return scene->failed(missing);
+    if (!*missing && state.phase == Phase::idle) return unchanged();
+    // The cause is mended, and the release is to prove itself once more.
+    if (!*missing && state.phase == Phase::stuck) target = scene->current;
   }
-  if (nothing_asked && scene->releases.is_irreversible(left))
-    return scene->failed(irreversible(config, left));
+  if (!target && nothing_asked) {
+    const auto one_way = scene->releases.is_irreversible(left);
+    if (!one_way) return scene->failed(one_way);
+    if (*one_way) return scene->failed(irreversible(config, left));
+  }
   if (target) {
     const std::string shown = fmt::format("{}/{}", config.releases, *target);
     if (!scene->releases.contains(*target))
       return scene->failed(Result<void>(fail(Outcome::no, shown, "no such release")));
-    if (const auto missing = scene->releases.lacks(*target))
+    const auto missing = scene->releases.lacks(*target);
+    if (!missing) return scene->failed(missing);
+    if (*missing)
       return scene->failed(
-          Result<void>(fail(Outcome::no, shown, fmt::format("is incomplete: it lacks {}", *missing))));
+          Result<void>(fail(Outcome::no, shown, fmt::format("is incomplete: it lacks {}", **missing))));
+    if (*target == scene->current && state.phase == Phase::idle) {
+      if (!request.dry_run) drop_request(places.run_dir, config.app, rollback_request);
+      return unchanged();
+    }
   } else {
     auto chosen = rollback_target(scene->releases, state, scene->previous, left);
+    if (!chosen && chosen.error().outcome() == Outcome::no && is_first_deploy(state))
+      return leave_first_release(*scene, config, request, reason_to_leave(state, request));
     if (!chosen && chosen.error().subject.empty()) chosen.error().subject = config.app;
+    if (!chosen && state.has_candidate() && state.from.empty() && !state.from_link.empty())
+      chosen.error().problem += fmt::format("; before {} the link led to {}, which is none of the releases",
+                                            state.candidate, printable(state.from_link));
     if (!chosen) return scene->failed(chosen);
     target = *chosen;
   }
   auto moved = scene->moved_to(config.link, *target);
   if (!moved || request.dry_run) return moved;
 
-  std::string reason = request.reason.empty() ? state.failure : request.reason;
-  if (reason.empty()) reason = state.has_candidate() ? "the deploy failed" : "rolled back by hand";
+  const std::string reason = reason_to_leave(state, request);
   if (request.durable)
     if (auto synced = scene->releases.sync(*target); !synced) return scene->failed(synced);
+  const State before = state;
   if (auto intended = scene->change->commit(step::roll_back(state, left, *target, reason, Moment::now()));
       !intended)
     return scene->failed(intended);
-  if (auto pointed = point_link(config.link, moved->to, request.durable); !pointed)
-    return scene->failed(pointed);
+  if (auto pointed = point_back(config, moved->to, request.durable); !pointed) {
+    // What failed may be what comes after it: the rollback is under way then.
+    const auto now = read_link(config.link);
+    if (now && *now == moved->to) return scene->failed(pointed);
+    auto undone = scene->change->commit(step::taken_back(state, before, pointed.error().text()));
+    return undone ? scene->failed(pointed) : scene->failed(undone);
+  }
   drop_request(places.run_dir, config.app, rollback_request);
   return moved;
 }
 
-Result<Moved> reconcile(const Config& config, const Places& places, bool durable) {
+Result<Moved> reconcile(const Config& config, const Places& places, bool durable,
+                        const MayRepair& may_repair) {
   auto scene = Scene::look(config, places, false);
   if (!scene) return forward_error(scene);
   State& state = scene->state();
@@ -277,9 +382,26 @@ Result<Moved> reconcile(const Config& config, const Places& places, bool durable
     return moved;
   }
   if (state.phase != Phase::swapped && state.phase != Phase::rolling_back) return moved;
+  if (may_repair)
+    if (auto may = may_repair(state); !may) return forward_error(may);
 
   const std::string reason = fmt::format("interrupted in phase {}", phase_name(state.phase));
-  const auto target = where_to_resume(*scene, config);
+  auto target = where_to_resume(*scene, config);
+  // Whatever keeps it from being known may be over at the next try.
+  if (!target && target.error().outcome() != Outcome::no) return forward_error(target);
+  auto one_way = scene->releases.is_irreversible(state.candidate);
+  if (!one_way) return forward_error(one_way);
+  if (!target && is_first_deploy(state) && !*one_way) {
+    moved.note =
+        fmt::format("the first deploy, of {}, was {}: {} is removed", state.candidate, reason, config.link);
+    if (auto removed = remove_link(config.link, durable); !removed) return forward_error(removed);
+    if (auto noted = scene->change->commit(step::interrupted(state, "", reason, Moment::now())); !noted)
+      return forward_error(noted);
+    moved.to.clear();
+    moved.release.clear();
+    moved.changed = !moved.from.empty();
+    return moved;
+  }
   if (!target) {
     const std::string why = fmt::format("{}, and {}", reason, target.error().text());
     if (auto noted = scene->change->commit(step::stuck(state, why, Moment::now(), step::Blame::nobody));
@@ -291,7 +413,7 @@ Result<Moved> reconcile(const Config& config, const Places& places, bool durable
   auto to = scene->releases.target_for(*target);
   if (!to) return forward_error(to);
   moved.note = fmt::format("the deploy of {} was {}: back to {}", state.candidate, reason, *target);
-  if (auto pointed = point_link(config.link, *to, durable); !pointed) return forward_error(pointed);
+  if (auto pointed = point_back(config, *to, durable); !pointed) return forward_error(pointed);
   if (auto noted = scene->change->commit(step::interrupted(state, *target, reason, Moment::now())); !noted)
     return forward_error(noted);
   moved.to = *to;
@@ -313,6 +435,14 @@ Result<bool> is_outdated(const Config& config, const Places& places) {
   if (*requested) return **requested != *current;
   auto newest = newest_deployable(*releases, *state, *current);
   return !newest || *newest != *current;
+}
+
+std::vector<std::string> requested_releases(const Config& config, const Places& places) {
+  std::vector<std::string> releases;
+  for (const auto& name : {deploy_request, rollback_request})
+    if (const auto request = read_request(places.run_dir, config, name); request && *request)
+      releases.push_back(**request);
+  return releases;
 }
 
 Result<bool> has_candidate_to_leave(const Places& places, const std::string& app) {

@@ -6,8 +6,10 @@
 #include "link.hpp"
 #include "releases.hpp"
 
+#include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 // The three things that move an app's `current`: a deploy, a rollback, and the repair after a crash. Each
 // holds the record's lock from the first look to the last line, writes what it intends before it does it, and
@@ -49,12 +51,21 @@ struct RollbackRequest {
 // a request is given. Errors: no (no good release, irreversible, incomplete), bad_config, os_error.
 Result<Moved> roll_back(const Config& config, const Places& places, const RollbackRequest& request);
 
+// Whether what is under way by the record is so no more. Asked while the record is locked; an error keeps it
+// as it is.
+using MayRepair = std::function<Result<void>(const State&)>;
+
 // After a crash or a reboot: brings the link and the record together again. Idempotent. `note` says what was
 // found and done.
-Result<Moved> reconcile(const Config& config, const Places& places, bool durable = true);
+Result<Moved> reconcile(const Config& config, const Places& places, bool durable = true,
+                        const MayRepair& may_repair = {});
 
 // Whether a deploy unit has something to do, also where that is to refuse.
 Result<bool> is_outdated(const Config& config, const Places& places);
+
+// What somebody has asked of the next deploy and rollback; a request that makes no sense is left to these to
+// refuse.
+std::vector<std::string> requested_releases(const Config& config, const Places& places);
 
 // Whether there is a candidate that a failure leads back from, and whether somebody has asked for a rollback.
 Result<bool> has_candidate_to_leave(const Places& places, const std::string& app);

@@ -18,7 +18,9 @@ Answer RollbackCheck::ask(const Deadline&) {
   if (!next) return skipped(next.error());
   if (*next == *current && state->phase == Phase::idle)
     return Answer::skipped("nothing-new", fmt::format("{} is current already: nothing is deployed", *next));
-  if (releases->is_irreversible(*next))
+  const auto one_way = releases->is_irreversible(*next);
+  if (!one_way) return skipped(one_way.error());
+  if (*one_way)
     return Answer::no(
         "irreversible",
         fmt::format("{} is irreversible (it holds .irreversible): should it fail, nothing is rolled "

@@ -127,7 +127,7 @@ TEST_CASE("steps that make no sense are refused and leave the record as it was")
 TEST_CASE("a state file that cannot be read is set aside, and nothing counts as good then") {
   for (const char* content :
        {"", "{", "garbage\n", "[]", "{\"format\":1}", "{\"format\":\"x\",\"phase\":\"idle\"}",
-        "{\"format\":1,\"phase\":\"flying\"}"}) {
+        "{\"format\":1,\"phase\":\"flying\"}", R"({"format":1,"phase":"idle","phase":"stuck"})"}) {
     const Scratch scratch;
     deploy_well(scratch, "v1", "");
     scratch.write("app/state.json", content);
@@ -153,6 +153,7 @@ TEST_CASE("a state that is a directory, or of a newer version, is set aside") {
             "state.json: has format 2, this version knows 1 at most; kept as state.json.unreadable-") !=
         std::string::npos);
   newer = fail(Outcome::no, "", ""); // the lock is free
+  fs::remove(scratch / "app/state.json");
   fs::create_directory(scratch / "app/state.json");
   auto begun = Ledger::Change::begin(scratch.path(), "app");
   if (!begun) FAIL(begun.error().text());

@@ -118,3 +118,19 @@ TEST_CASE("a link's owner stays the same") {
   CHECK(status.st_uid == 12345);
   CHECK(status.st_gid == 54321);
 }
+
+TEST_CASE("a link to itself is refused") {
+  const Scratch scratch;
+  const std::string link = scratch / "current";
+  REQUIRE(point_link(link, "v1", false));
+  for (const std::string& target : {link, std::string("current")}) {
+    const auto refused =
+        change_link({.target = target, .link = link, .expect = {}, .save = {}, .allow_dangling = true});
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().outcome() == Outcome::no);
+  }
+  CHECK(change_link({.target = "v2", .link = link, .expect = {}, .save = link, .allow_dangling = true})
+            .error()
+            .outcome() == Outcome::usage);
+  CHECK(read_link(link).value() == "v1");
+}

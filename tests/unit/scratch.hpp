@@ -9,8 +9,9 @@
 // A directory of its own for a test, removed at the end.
 class Scratch {
  public:
-  Scratch() {
-    std::string name = (std::filesystem::temp_directory_path() / "safe-deploy-test-XXXXXX").string();
+  Scratch() : Scratch(std::filesystem::temp_directory_path()) {}
+  explicit Scratch(const std::filesystem::path& where) {
+    std::string name = (where / "safe-deploy-test-XXXXXX").string();
     if (mkdtemp(name.data()) == nullptr) std::abort();
     path_ = name;
   }

@@ -1,55 +1,12 @@
 #include "swap.hpp"
 
 #include "catch.hpp"
-#include "ledger.hpp"
-#include "releases.hpp"
-#include "scratch.hpp"
+#include "host.hpp"
 
 using namespace safe_deploy;
 namespace fs = std::filesystem;
 
 namespace {
-
-// An app with releases beside each other below `releases`.
-struct Host {
-  explicit Host(const std::vector<std::string>& names) {
-    config.app = "app";
-    config.file = "app.conf";
-    config.link = scratch / "current";
-    config.releases = scratch / "releases";
-    fs::create_directory(config.releases);
-    for (const auto& name : names) add(name);
-    places = {scratch / "state", scratch / "run"};
-  }
-  void add(const std::string& name) const { fs::create_directory(fs::path(config.releases) / name); }
-  [[nodiscard]] State state() const { return Ledger::read(places.state_dir, "app").value(); }
-  [[nodiscard]] std::string current() const { return fs::canonical(config.link).filename().string(); }
-  [[nodiscard]] std::string previous() const {
-    return fs::canonical(previous_link(config)).filename().string();
-  }
-
-  template <class Step>
-  void step(Step step) const {
-    auto change = Ledger::Change::begin(places.state_dir, "app");
-    REQUIRE(change);
-    REQUIRE(change->commit(step(change->state(), Moment::now())));
-  }
-  void pass() const {
-    step([](State& s, const Moment& now) { return step::passed(s, false, now); });
-  }
-  void deploy(const std::string& release) const {
-    REQUIRE(swap_to_release(config, places, {.release = release}));
-    pass();
-  }
-  void request(const std::string& name, const std::string& text) const {
-    fs::create_directories(scratch / "run/app");
-    fs::create_symlink(text, scratch / ("run/app/" + name));
-  }
-
-  Scratch scratch;
-  Config config;
-  Places places;
-};
 
 Outcome outcome_of(const Result<Moved>& moved) {
   REQUIRE_FALSE(moved);
@@ -156,10 +113,31 @@ TEST_CASE("a link that is a directory is refused before anything is recorded") {
 
 TEST_CASE("a rollback without a good release touches nothing") {
   const Host host({"v1", "v2"});
-  REQUIRE(swap_to_release(host.config, host.places, {.release = "v1"}));
+  REQUIRE(point_link(host.config.link, "releases/v1", false)); // of which nothing is known
+  REQUIRE(swap_to_release(host.config, host.places, {.release = "v2"}));
   CHECK(outcome_of(roll_back(host.config, host.places, {})) == Outcome::no);
-  CHECK(host.current() == "v1");
+  CHECK(host.current() == "v2");
   CHECK(host.state().phase == Phase::swapped);
+}
+
+TEST_CASE("the first release of all that fails leaves no link behind") {
+  const Host host({"v1"});
+  REQUIRE(swap_to_release(host.config, host.places, {}));
+  for (const bool again : {false, true}) {
+    INFO(again);
+    const auto refused = roll_back(host.config, host.places, {.release = {}, .reason = "503"});
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().outcome() == Outcome::no);
+    CHECK(refused.error().text() ==
+          "app: no release to roll back to: v1 was the first one, so " + host.config.link + " is removed");
+    CHECK_FALSE(fs::is_symlink(host.config.link));
+    CHECK(host.state().releases.at("v1").reason == "503");
+  }
+  host.step([](State& s, const Moment& now) { return step::stuck(s, "", now); });
+  CHECK(host.state().stuck == "503");
+  host.add("v2");
+  host.deploy("v2");
+  CHECK(host.current() == "v2");
 }
 
 TEST_CASE("a rollback of a good release that nobody asked for changes nothing") {
@@ -172,6 +150,58 @@ TEST_CASE("a rollback of a good release that nobody asked for changes nothing") 
   REQUIRE(roll_back(host.config, host.places, {.release = {}, .reason = "slow"}));
   CHECK(host.current() == "v1");
   CHECK(host.state().releases.at("v2").reason == "slow");
+}
+
+TEST_CASE("what a tilde follows is older than what has none") {
+  const Host host({"1.10", "1.10~rc1", "1.9", "1.10-2"});
+  CHECK(Releases::open(host.config).value().names() ==
+        std::vector<std::string>{"1.9", "1.10~rc1", "1.10", "1.10-2"});
+}
+
+TEST_CASE("a candidate goes back to where it came from, whatever somebody has made of previous") {
+  const Host host({"v1", "v2", "v3"});
+  for (const char* name : {"v1", "v2"}) host.deploy(name);
+  REQUIRE(swap_to_release(host.config, host.places, {.release = "v3"}));
+  REQUIRE(point_link(previous_link(host.config), "releases/v1", false));
+  REQUIRE(roll_back(host.config, host.places, {.release = {}, .reason = "503"}));
+  CHECK(host.current() == "v2");
+}
+
+TEST_CASE("a rollback to what is current changes nothing") {
+  const Host host({"v1", "v2"});
+  host.deploy("v1");
+  host.request("rollback", "v1");
+  for (const RollbackRequest& request :
+       {RollbackRequest{.release = "v1", .reason = "x"}, RollbackRequest{}}) {
+    const auto moved = roll_back(host.config, host.places, request);
+    REQUIRE(moved);
+    CHECK_FALSE(moved->changed);
+    CHECK(host.state().phase == Phase::idle);
+    CHECK(host.state().is("v1", Mark::good));
+  }
+  CHECK_FALSE(fs::is_symlink(host.scratch / "run/app/rollback"));
+}
+
+TEST_CASE("in stuck a good release may prove itself once more") {
+  const Host host({"v1", "v2"});
+  host.deploy("v1");
+  REQUIRE(swap_to_release(host.config, host.places, {.release = "v2"}));
+  REQUIRE(roll_back(host.config, host.places, {.release = {}, .reason = "503"}));
+  host.step([](State& s, const Moment& now) { return step::stuck(s, "the database is down", now); });
+  const auto moved = roll_back(host.config, host.places, {});
+  if (!moved) FAIL(moved.error().text());
+  CHECK(moved->release == "v1");
+  host.pass();
+  CHECK(host.state().phase == Phase::idle);
+  CHECK(host.state().is("v1", Mark::good));
+}
+
+TEST_CASE("a current release that is gone from the disk is not left as it is") {
+  const Host host({"v1", "v2"});
+  for (const char* name : {"v1", "v2"}) host.deploy(name);
+  fs::remove_all(fs::path(host.config.releases) / "v2");
+  REQUIRE(roll_back(host.config, host.places, {}));
+  CHECK(host.current() == "v1");
 }
 
 TEST_CASE("a rollback goes by itself to good releases only, by name to any") {
@@ -234,12 +264,76 @@ TEST_CASE("a reboot in a deploy or a rollback leads back to the last good releas
   CHECK(host.state().is("v2", Mark::bad));
 }
 
-TEST_CASE("a reboot in the first deploy of all is stuck: there is nowhere to go back to") {
-  const Host host({"v1"});
-  REQUIRE(swap_to_release(host.config, host.places, {}));
+TEST_CASE("a reboot in the first deploy of all, or while it is left, undoes it") {
+  for (const bool being_left : {false, true}) {
+    const Host host({"v1"});
+    REQUIRE(swap_to_release(host.config, host.places, {}));
+    if (being_left)
+      host.step([](State& s, const Moment& now) { return step::roll_back(s, "v1", "", "503", now); });
+    const auto moved = reconcile(host.config, host.places);
+    REQUIRE(moved);
+    CHECK(moved->changed);
+    CHECK_FALSE(fs::is_symlink(host.config.link));
+    CHECK(host.state().phase == Phase::idle);
+    CHECK(host.state().last.outcome == "interrupted");
+    CHECK(host.state().is("v1", Mark::bad) == being_left);
+    CHECK_FALSE(reconcile(host.config, host.places)->changed);
+  }
+}
+
+TEST_CASE("a reboot in a rollback by hand never removes the link") {
+  const Host host({"v1", "v2"});
+  REQUIRE(point_link(host.config.link, "releases/v1", false));
+  REQUIRE(roll_back(host.config, host.places, {.release = "v2", .reason = "by hand"}));
   REQUIRE(reconcile(host.config, host.places));
+  CHECK(host.current() == "v2");
   CHECK(host.state().phase == Phase::stuck);
-  CHECK_FALSE(host.state().verdict("v1"));
+}
+
+TEST_CASE("a swap that cannot be done or recorded leaves everything as it was") {
+  const Host host({"v1", "v2", "v3"});
+  host.deploy("v1");
+  host.deploy("v2");
+  fs::create_directory(host.config.link + ".new");
+  fs::rename(host.config.link, host.scratch / "kept");
+  fs::rename(host.config.link + ".new", host.config.link); // in the way of the link
+  REQUIRE_FALSE(swap_to_release(host.config, host.places, {.release = "v3"}));
+  fs::remove(host.config.link);
+  fs::rename(host.scratch / "kept", host.config.link);
+  CHECK(host.current() == "v2");
+  CHECK(host.previous() == "v1");
+  CHECK(host.state().phase == Phase::idle);
+}
+
+TEST_CASE(
+    "a record that is lost is made anew, with the link's release as current and the bad ones of its "
+    "history") {
+  const Host host({"v1", "v2", "v3", "v4"});
+  host.deploy("v1");
+  host.step([](State& s, const Moment& now) { return step::mark(s, "v2", Mark::bad, "503", now); });
+  host.step([](State& s, const Moment& now) { return step::mark(s, "v3", Mark::bad, "", now); });
+  host.step([](State& s, const Moment& now) { return step::clear(s, "v3", now); });
+  REQUIRE(swap_to_release(host.config, host.places, {.release = "v4"}));
+  for (const bool gone : {false, true}) {
+    if (gone)
+      fs::remove(host.scratch / "state/app/state.json");
+    else
+      host.scratch.write("state/app/state.json", "garbage");
+    const auto moved = reconcile(host.config, host.places);
+    REQUIRE(moved);
+    CHECK(moved->note.find("nothing is known to be good now") != std::string::npos);
+    const State state = host.state();
+    CHECK(state.phase == Phase::idle);
+    CHECK(state.current == "v4");
+    CHECK(state.releases.size() == 1);
+    CHECK(state.releases.at("v2").reason == "503");
+    CHECK_FALSE(state.lost.empty());
+    CHECK(state.last.number == 2);
+  }
+  // Until something is good again, that a person is needed can be recorded.
+  host.step([](State& s, const Moment& now) { return step::stuck(s, s.lost, now, step::Blame::nobody); });
+  host.deploy("v3");
+  CHECK(host.state().lost.empty());
 }
 
 TEST_CASE("a reboot while an irreversible release was on trial is stuck, without a verdict") {
@@ -337,8 +431,7 @@ TEST_CASE("a record that somebody else holds is not waited for longer than asked
   const Host host({"v1"});
   const auto held = Ledger::Change::begin(host.places.state_dir, "app");
   REQUIRE(held);
-  const auto second =
-      Ledger::Change::begin(host.places.state_dir, "app", Deadline::after(std::chrono::milliseconds(20)));
+  const auto second = Ledger::Change::begin(host.places.state_dir, "app", std::chrono::milliseconds(20));
   REQUIRE_FALSE(second);
   CHECK(second.error().outcome() == Outcome::busy);
 }
