@@ -134,8 +134,7 @@ void note_failure(const Request& request, const std::string& reason, Reporter& r
     auto state = Ledger::read(app.places.state_dir, app.config.app);
     if (!state || !state->has_candidate()) return {};
     // The deadline has passed: there is no time to wait for anybody.
-    auto change = Ledger::Change::begin(app.places.state_dir, app.config.app,
-                                        Deadline::after(std::chrono::milliseconds(100)));
+    auto change = Ledger::Change::begin(app.places.state_dir, app.config.app, std::chrono::milliseconds(100));
     if (!change) return forward_error(change);
     if (!change->state().has_candidate()) return {};
     return change->commit(step::note_failure(change->state(), reason, Moment::now()));

@@ -20,5 +20,7 @@ inline constexpr MessageId message_record_set_aside =
     "e8853b8738c14b49b848f85b05e05665"; // the record could not be read and was set aside
 inline constexpr MessageId message_unhealthy =
     "e9c5435c7ab145f29a739deb4bfbb523"; // the app did not become healthy
+inline constexpr MessageId message_not_pruned =
+    "2a22a7913ede47a1b66432c82b04cc75"; // an old release could not be removed
 
 } // namespace safe_deploy

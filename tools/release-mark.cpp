@@ -7,6 +7,7 @@
 #include "releases.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -48,7 +49,7 @@ constexpr ToolDescription tool{
         "good, bad: the verdict on RELEASE, or on the candidate or current one. passed:\n"
         "the health gate is passed. stuck: a person is needed. clear: forget the verdict.\n"
         "Exit status: 0 done or yes, 1 no or refused, 2 usage, 71 system error,\n"
-        "78 wrong configuration; 255 where outdated and rollback-due can't be told.\n"};
+        "75 locked, 78 wrong configuration, 255 outdated or rollback-due can't be told.\n"};
 
 Result<std::string> current_release(const Config& config) {
   auto releases = Releases::open(config);
@@ -73,6 +74,11 @@ Result<bool> is_rollback_due(const CommandLine& line, Reporter& report) {
   auto bare = app_without_config(line, line.value("app"), report);
   if (!bare) return forward_error(bare);
   auto due = has_candidate_to_leave(bare->places, bare->config.app);
+  // Nor is the app to be stopped for one that cannot be recorded: of a candidate that is healthy, that may be
+  // all that it failed in. (access(2) tells root of EROFS, too.)
+  const std::string record = fmt::format("{}/{}", bare->places.state_dir, bare->config.app);
+  if (due && *due && access(record.c_str(), W_OK) < 0 && errno == EROFS)
+    return fail_errno(record, "a rollback is due and cannot be recorded");
   if (!due || *due) return due;
   auto asked = is_rollback_asked_for(bare->places, bare->config.app);
   if (!asked || !*asked) return asked;
@@ -163,6 +169,8 @@ Result<int> list(const CommandLine& line, Reporter& report) {
                         {"roles", row.roles},
                         {"at", row.at},
                         {"reason", row.reason}});
+    for (const auto& row : *table)
+      if ((row.roles + ",").starts_with("current,")) object["current"] = row.release; // the link is the truth
     object["list"] = std::move(listed);
     fmt::print("{}\n", to_text(object));
     return 0;
@@ -200,8 +208,10 @@ Result<Marked> mark_passed(Ledger::Change& change, const Config& config) {
   const std::string left = state.candidate;
   const std::string release = rolled_back ? state.target : state.candidate;
   if (auto done = change.commit(step::passed(state, false, now)); !done) return forward_error(done);
+  if (rolled_back && left == release) return Marked{release, fmt::format("{} is good", release)};
   if (rolled_back)
-    return Marked{release, fmt::format("rolled back from {} to {}: {}", left, release, state.last.reason)};
+    return Marked{release, fmt::format("rolled back{}{} to {}: {}", left.empty() ? "" : " from ", left,
+                                       release, state.last.reason)};
   return Marked{release, fmt::format("{} is good", release)};
 }
 
@@ -228,9 +238,9 @@ Result<Marked> mark_release(Ledger::Change& change, const CommandLine& line, con
 
 Result<Marked> mark_stuck(Ledger::Change& change, const std::string& reason) {
   State& state = change.state();
-  // At rest nothing has failed; unless the record that knew was lost just now.
-  const bool lost = !change.set_aside().empty();
-  if (auto done = change.commit(step::stuck(state, lost ? change.set_aside() : reason, Moment::now(),
+  // At rest nothing has failed; unless the record that knew was lost.
+  const bool lost = !state.lost.empty();
+  if (auto done = change.commit(step::stuck(state, lost ? state.lost : reason, Moment::now(),
                                             lost ? step::Blame::nobody : step::Blame::candidate));
       !done)
     return forward_error(done);
@@ -256,7 +266,9 @@ Result<int> change_record(const CommandLine& line, Reporter& report) {
   auto app = what == "stuck" ? app_without_config(line, line.value("app"), report)
                              : load_app(line, line.value("app"), report);
   if (!app) return forward_error(app);
-  auto change = Ledger::Change::begin(app->places.state_dir, app->config.app);
+  // What the link names is of use only where the record is lost, and must not keep it from being changed.
+  const std::string current = app->config.link.empty() ? "" : current_release(app->config).value_or("");
+  auto change = Ledger::Change::begin(app->places.state_dir, app->config.app, lock_patience, current);
   if (!change) return forward_error(change);
   if (!change->set_aside().empty())
     report.say(Priority::warning, change->set_aside(), message_record_set_aside);

@@ -32,7 +32,7 @@ constexpr ToolDescription tool{
         "the current one is good, and neither --to nor --reason is given, nothing\n"
         "changes.\n"
         "Exit status: 0 done or unchanged, 1 nothing to go back to or refused, 2 usage,\n"
-        "71 system error, 78 wrong configuration.\n"};
+        "71 system error, 75 the record is locked, 78 wrong configuration.\n"};
 
 Result<Moved> roll_back_app(const CommandLine& line, Reporter& report) {
   if (!line.arguments.empty()) return fail(Outcome::usage, line.arguments[0], "does not go with --app");
@@ -55,6 +55,9 @@ Result<Moved> roll_back_link(const CommandLine& line) {
     if (line.has(option)) return fail(Outcome::usage, fmt::format("--{}", option), "goes with --app only");
   if (line.arguments.size() != 2) return fail(Outcome::usage, "", "--app is needed, or LINK and PREVIOUS");
   const std::string& previous = line.arguments[1];
+  auto link = read_link(line.arguments[0]);
+  if (!link) return forward_error(link);
+  if (!*link) return fail(Outcome::no, line.arguments[0], "does not exist: there is nothing to go back from");
   auto target = read_link(previous);
   if (!target) return forward_error(target);
   if (!*target) return fail(Outcome::no, previous, "does not exist: nothing to go back to");

@@ -194,14 +194,26 @@ struct Ending {
   std::string reason = {};  // why it failed
 };
 
-Ending judge(const Config& config, const State& before, const State& after, const std::string& job_result) {
+// `before` is nothing where the record could not be read.
+Ending judge(const Config& config, const std::optional<State>& before, const State& after,
+             const std::string& job_result) {
   const LastDeploy& last = after.last;
   const std::string look = fmt::format("journalctl -u '{}'", deploy_unit(config.app));
-  if (last.number == before.last.number && after.phase == before.phase) {
+  // A record that was made anew does not tell how the deploy ended that it was lost in.
+  const bool is_made_anew = !after.lost.empty() && after.phase == Phase::idle && last.outcome.empty();
+  const bool is_as_before = before ? last.number == before->last.number && after.phase == before->phase
+                                   : is_made_anew || (last.number == 0 && after.phase == Phase::idle);
+  if (is_as_before) {
     if (job_result == "done") return {0, "unchanged", "nothing to do"};
     return {static_cast<int>(Outcome::no), "refused",
             fmt::format("refused, nothing was changed; see {}", look)};
   }
+  if (is_made_anew)
+    return {still_stuck, "stuck",
+            fmt::format("a person is needed: the record was lost ({}), and it is not known whether {}, which "
+                        "is current, is good; see 'safe-deploy status {}'",
+                        printable(after.lost), after.current, config.app),
+            after.current, after.lost};
   if (after.phase == Phase::stuck)
     return {still_stuck, "stuck",
             fmt::format("stuck, a person is needed: {}; see 'safe-deploy status {}'", printable(after.stuck),
@@ -249,8 +261,8 @@ Result<void> needs_usual_directories(const CommandLine& line) {
 Result<int> follow(const App& app, const std::string& unit, const CommandLine& line, Reporter& report,
                    const std::function<Result<void>()>& before_start) {
   if (auto usual = needs_usual_directories(line); !usual) return forward_error(usual);
-  auto before = Ledger::read(app.places.state_dir, app.config.app);
-  if (!before) before = State{}; // set aside by the deploy
+  std::optional<State> before;
+  if (auto state = Ledger::read(app.places.state_dir, app.config.app); state) before = *std::move(state);
   Follower follower(app.config, report, line.has("quiet") || line.has("json"));
   auto result = follower.run(unit, before_start);
   if (!result) return forward_error(result);
@@ -263,7 +275,7 @@ Result<int> follow(const App& app, const std::string& unit, const CommandLine& l
   }
   auto after = Ledger::read(app.places.state_dir, app.config.app);
   if (!after) return forward_error(after);
-  Ending ending = judge(app.config, *before, *after, **result);
+  Ending ending = judge(app.config, before, *after, **result);
   if (unit == rollback_unit(app.config.app) && ending.code == rolled_back)
     ending = {0, "rolled-back", fmt::format("rolled back to {}, which is healthy", after->current),
               after->current, after->last.reason};

@@ -1,5 +1,6 @@
 #include "bus.hpp"
 #include "command.hpp"
+#include "directory.hpp"
 #include "file.hpp"
 #include "name.hpp"
 #include "releases.hpp"
@@ -143,8 +144,9 @@ void warn_about_environment(const UnitState& unit, Reporter& report) {
   }
 }
 
-// The guard knows its unit's name only (guard.conf): each must lead to one app, its own.
-Result<void> refuse_confusable_units(const std::string& config_dir, const Config& config) {
+// The guard knows its unit's name only (guard.conf): each must lead to one app, its own. And each app needs a
+// `previous` of its own.
+Result<void> refuse_confusable_apps(const std::string& config_dir, const Config& config) {
   auto apps = list_apps(config_dir);
   if (!apps) return forward_error(apps);
   for (const auto& name : *apps) {
@@ -158,6 +160,13 @@ Result<void> refuse_confusable_units(const std::string& config_dir, const Config
                   fmt::format("{} is named like another app, {}: rename one of the two",
                               service_name(name) == config.unit ? config.unit : unit,
                               service_name(name) == config.unit ? name : config.app));
+    if (other && !other->link.empty() && link_directory(other->link) == link_directory(config.link))
+      return fail(
+          Outcome::bad_config, config.file,
+          fmt::format(
+              "[app] link is in the same directory as that of {}, and `previous`, which is kept beside it, "
+              "would be that of both: give each a directory of its own",
+              name));
   }
   return {};
 }
@@ -184,7 +193,7 @@ Result<void> record_running_release(const App& app, const UnitState& unit, Repor
                fmt::format("{}: {} is not healthy: it is not recorded as good", app.config.app, *current));
     return {};
   }
-  auto change = Ledger::Change::begin(app.places.state_dir, app.config.app);
+  auto change = Ledger::Change::begin(app.places.state_dir, app.config.app, lock_patience, *current);
   if (!change) return forward_error(change);
   if (change->state().phase != Phase::idle) return {};
   return change->commit(step::mark(change->state(), *current, Mark::good,
@@ -208,7 +217,7 @@ Result<int> enable(const CommandLine& line, Reporter& report) {
   if (!unit) return forward_error(unit);
   if (unit->load_state != "loaded")
     return fail(Outcome::no, config.unit, fmt::format("cannot be guarded: it is {}", unit->load_state));
-  if (auto clear = refuse_confusable_units(directories(line).config, config); !clear)
+  if (auto clear = refuse_confusable_apps(directories(line).config, config); !clear)
     return forward_error(clear);
   warn_about_link(*unit, config, report);
   warn_about_environment(*unit, report);

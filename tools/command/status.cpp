@@ -74,7 +74,10 @@ std::string verdict_of(const Standing& standing) {
 // What a person should do next; nothing if all is well.
 std::optional<std::string> next_step(const Standing& standing) {
   const State& state = standing.state;
-  if (!standing.error.empty()) return "mend what the error names";
+  if (!standing.error.empty())
+    return fmt::format(
+        "mend what the error names; a record that cannot be read is set aside by 'safe-deploy reconcile {}'",
+        standing.app);
   if (state.phase == Phase::stuck)
     return fmt::format(
         "see 'journalctl -u safe-deploy-rollback@{0}.service -u {1}', mend the cause, 'systemctl "
@@ -87,8 +90,9 @@ std::optional<std::string> next_step(const Standing& standing) {
         standing.app);
   if (standing.current.empty()) return fmt::format("'safe-deploy deploy {}'", standing.app);
   if (!state.is(standing.current, Mark::good))
-    return fmt::format("there is no way back yet: 'safe-deploy enable {}' records a healthy release as good",
-                       standing.app);
+    return fmt::format(
+        "nothing proves that {1} is good: 'safe-deploy enable {0}' records a healthy release as good",
+        standing.app, standing.current);
   return std::nullopt;
 }
 
@@ -118,7 +122,7 @@ void print_table(const std::vector<Standing>& standings) {
     const auto& last = standing.state.last;
     const std::string tail =
         !standing.error.empty() ? standing.error
-        : last.number == 0
+        : last.release.empty()
             ? "-"
             : fmt::format("{}: {}", last.release, last.outcome.empty() ? "under way" : last.outcome);
     fmt::print("{:<{}}  {:<12}  {:<{}}  {:<7}  {:<{}}  {}\n", standing.app, app,
@@ -145,7 +149,8 @@ void print_one(const Standing& standing) {
   if (state.phase != Phase::idle) row("candidate", state.candidate);
   row("failure", printable(state.failure));
   row("stuck", printable(state.stuck));
-  if (state.last.number != 0)
+  row("lost", printable(state.lost));
+  if (!state.last.release.empty())
     row("last deploy", fmt::format("{} from {}, {}{}{}", state.last.release,
                                    state.last.from.empty() ? "(none)" : state.last.from,
                                    state.last.outcome.empty() ? "under way" : state.last.outcome,

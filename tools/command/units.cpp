@@ -58,35 +58,40 @@ void warn_about_running(const Config& config, Reporter& report) {
                fmt::format("{0} still runs what it was started with: 'systemctl restart {0}'", config.unit));
 }
 
+// In the boot that the deploy began in it may still be going on; after a reboot it can't be.
+Result<void> refuse_while_at_work(const std::string& app, const State& state) {
+  if (state.since.boot != Moment::now().boot) return {};
+  auto bus = Bus::open_system();
+  if (!bus) return forward_error(bus);
+  for (const auto& unit : {deploy_unit(app), rollback_unit(app)}) {
+    auto now = bus->unit(unit);
+    if (!now) return forward_error(now);
+    if (now->is_busy())
+      return fail(Outcome::busy, app, fmt::format("{} is at work on {}", unit, state.candidate));
+  }
+  return {};
+}
+
 Result<int> reconcile(const CommandLine& line, Reporter& report) {
   auto name = app_argument(line, 1);
   if (!name) return forward_error(name);
   auto app = load_app(line, *name, report);
   if (!app) return forward_error(app);
-  auto state = Ledger::read(app->places.state_dir, app->config.app);
-  // In the boot that the deploy began in it may still be going on; after a reboot it can't be.
-  if (state && state->has_candidate() && state->since.boot == Moment::now().boot) {
-    auto bus = Bus::open_system();
-    if (!bus) return forward_error(bus);
-    for (const auto& unit : {deploy_unit(app->config.app), rollback_unit(app->config.app)}) {
-      auto now = bus->unit(unit);
-      if (!now) return forward_error(now);
-      if (now->is_busy())
-        return fail(Outcome::busy, app->config.app,
-                    fmt::format("{} is at work on {}", unit, state->candidate));
-    }
-  }
-  auto moved = safe_deploy::reconcile(app->config, app->places);
+  auto moved = safe_deploy::reconcile(app->config, app->places, true, [&](const State& state) {
+    return refuse_while_at_work(app->config.app, state);
+  });
   if (!moved) return forward_error(moved);
   auto after = Ledger::read(app->places.state_dir, app->config.app);
   if (!after) return forward_error(after);
-  const bool stuck = after->phase == Phase::stuck && !moved->note.empty();
+  const bool stuck = after->phase == Phase::stuck;
+  if (stuck && moved->note.empty())
+    moved->note = fmt::format("stuck, a person is needed: {}", printable(after->stuck));
   if (!moved->note.empty())
     report.say(stuck ? Priority::error : Priority::warning,
                fmt::format("{}: {}", app->config.app, moved->note),
-               stuck   ? message_stuck
-               : state ? message_interrupted
-                       : message_record_set_aside);
+               stuck                 ? message_stuck
+               : after->lost.empty() ? message_interrupted
+                                     : message_record_set_aside);
   moved->note.clear();
   print_moved(*moved, line.has("json"), line.has("quiet"), report);
   if (moved->changed) warn_about_running(app->config, report);

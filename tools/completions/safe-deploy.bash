@@ -91,4 +91,4 @@ _safe_deploy() {
   esac
 }
 
-complete -F _safe_deploy port-wait drain-wait health-wait preflight atomic-link rollback-link release-mark safe-deploy
+complete -F _safe_deploy port-wait drain-wait health-wait preflight atomic-link rollback-link release-mark release-prune safe-deploy
