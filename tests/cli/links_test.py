@@ -51,6 +51,11 @@ class AtomicLink(CliTest):
         self.assertEqual(os.readlink(self.scratch / "previous"), "v1")
         self.check(run("rollback-link", self.link, self.scratch / "previous"), 0, "v2 -> v1")
 
+    def test_a_link_that_is_not_there_is_not_rolled_back(self):
+        run("atomic-link", "v1", self.scratch / "previous")
+        self.one_line(run("rollback-link", self.link, self.scratch / "previous"), 1, "does not exist")
+        self.assertFalse(self.link.is_symlink())
+
     def test_dry_run_changes_nothing(self):
         self.check(run("atomic-link", "-n", "v1", self.link), 0, "(none) -> v1")
         self.assertFalse(self.link.is_symlink())

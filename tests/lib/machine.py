@@ -172,4 +172,4 @@ class Machine:
         (folder / "journal").write_text(self.run("journalctl --no-pager --output=short-precise").out)
         (folder / "state").write_text(self.run(
             "systemctl status --no-pager --full --lines=0 '*demo*' 'safe-deploy*'; systemctl list-jobs; ls -lR /srv /run/safe-deploy;"
-            "tail -n 100 /var/lib/safe-deploy/*/*; ss -ltnp; df -h").out)
+            "find /var/lib/safe-deploy -type f -exec tail -n 100 {} +; ss -ltnp; df -h").out)
