@@ -24,7 +24,7 @@ CONFIG = """\
 [app]
 unit = {unit}
 link = {home}/current
-releases = {home}/releases
+releases = {releases}
 require = server, behaviour
 
 [port]
@@ -51,13 +51,14 @@ class App:
         self.unit = unit or f"{name}.service"
         self.port = port
         self.home = f"/srv/{name}"
+        self.releases = f"{self.home}/releases"
 
     # Arrange
 
     def install(self, unit="", service="", config="", attempts=2):
         """The app's unit file and its configuration. `unit`, `service` and `config` are further lines: of the two
         sections of the unit, and of the configuration."""
-        values = {"home": self.home, "port": self.port, "unit": self.unit,
+        values = {"home": self.home, "releases": self.releases, "port": self.port, "unit": self.unit,
                   "unit_section": unit, "service": service, "config": config, "attempts": attempts}
         self.machine.write({f"/etc/systemd/system/{self.unit}": UNIT.format(**values),
                             f"/etc/safe-deploy/{self.name}.conf": CONFIG.format(**values)})
@@ -69,7 +70,7 @@ class App:
 
     def release(self, name, behaviour="healthy", **files):
         """A release, complete; `files` are further ones in it."""
-        folder = f"{self.home}/releases/{name}"
+        folder = f"{self.releases}/{name}"
         self.machine.write({f"{folder}/server": SERVER, f"{folder}/behaviour": behaviour,
                             **{f"{folder}/{file}": text for file, text in files.items()}})
 
@@ -130,6 +131,10 @@ class App:
         """The release that a link points at, or None."""
         finished = self.machine.run(["readlink", f"{self.home}/{name}"])
         return finished.out.strip().rsplit("/", 1)[-1] if finished.code == 0 else None
+
+    def folders(self):
+        """The directories beside the releases, hidden ones left out."""
+        return self.machine.must(f"cd {self.releases} && find -mindepth 1 -maxdepth 1 -type d -name '[!.]*' -printf '%f\\n' | sort").split()
 
     def ledger(self):
         finished = self.machine.run(["cat", f"/var/lib/safe-deploy/{self.name}/state.json"])
@@ -193,7 +198,8 @@ class App:
                  any(line.split()[:2] == [name, verdict] for line in listed.splitlines()))
 
     def is_at_rest(self):
-        """No unit of ours is running or waiting; a deploy that has ended leaves nothing behind."""
+        """No unit of ours is running or waiting; a deploy that has ended leaves nothing behind, once its pruning is done."""
+        self.settle()
         units = self.machine.must("systemctl list-units --plain --no-legend --state=active,activating,deactivating 'safe-deploy*'"
                                   " | grep -v reconcile || true")
         equal("our units that are active", units, "")

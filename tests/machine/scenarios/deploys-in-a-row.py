@@ -5,6 +5,7 @@ from app import equal, exits, says
 
 def test(app):
     app.running("1")
+    app.configure("[app]\nkeep = infinity\n")
     app.machine.must("ln -s /usr/lib/safe-deploy/limits.conf /etc/systemd/system/demo.service.d/40-safe-deploy-limits.conf"
                      " && systemctl daemon-reload")
     equal("StartLimitBurst=", app.property("StartLimitBurst"), "3")

@@ -14,7 +14,11 @@ def test(app):
     links = app.machine.must("find /etc/systemd/system -type l | sort")
     exits(app.machine.run("safe-deploy enable twin"), 78, "demo.service is the unit of demo, too")
     equal("the links in /etc/systemd", app.machine.must("find /etc/systemd/system -type l | sort"), links)
-    app.machine.must("rm /etc/safe-deploy/twin.conf")
+    app.machine.must("cp /etc/systemd/system/demo.service /etc/systemd/system/twin.service && systemctl daemon-reload && "
+                     "sed -i /^unit/d /etc/safe-deploy/twin.conf")
+    exits(app.machine.run("safe-deploy enable twin"), 78, "in the same directory as that of demo")
+    equal("the links in /etc/systemd", app.machine.must("find /etc/systemd/system -type l | sort"), links)
+    app.machine.must("rm /etc/safe-deploy/twin.conf /etc/systemd/system/twin.service && systemctl daemon-reload")
 
     before = app.property("InvocationID")
     exits(app.machine.run("safe-deploy disable demo"), 0)

@@ -15,11 +15,11 @@ def log(app, text, priority="err", identifier=None, count=1):
     prefix = {"err": "<3>", "warning": "<4>", "info": ""}[priority]
     name = f" --identifier={identifier}" if identifier else ""
     group = app.machine.must("systemctl show --property=ControlGroup --value demo.service").strip()
-    # A process of the unit: in its cgroup, and there until the journal has read who it is.
+    # A process of the unit: in its cgroup, and there until the journal, which asks who wrote a line when it reads it, has done so.
     app.machine.must(
         "root=$(findmnt --first-only --noheadings --types cgroup2 --output TARGET);"
-        f"echo $$ > $root{group}/cgroup.procs; seq {count} | sed 's/.*/{prefix}{text}/' | "
-        f"systemd-cat --priority=info{name}; journalctl --sync")
+        f"echo $$ > $root{group}/cgroup.procs; systemd-cat --priority=info{name} "
+        f"sh -c 'for i in $(seq {count}); do echo \"{prefix}{text}\"; done; journalctl --sync'")
 
 
 def test(app):

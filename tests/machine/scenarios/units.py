@@ -4,7 +4,7 @@ import re
 
 from app import equal, exits
 
-UNITS = [f"safe-deploy{kind}@demo.service" for kind in ("", "-rollback", "-failed", "-stuck", "-reconcile")]
+UNITS = [f"safe-deploy{kind}@demo.service" for kind in ("", "-rollback", "-failed", "-stuck", "-prune", "-reconcile")]
 
 
 def test(app):
