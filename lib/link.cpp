@@ -188,10 +188,6 @@ Result<Fd> lock_directory(const std::string& path) {
   return directory;
 }
 
-} // namespace
-
-namespace {
-
 Result<void> restore_link(const std::string& link, const std::optional<std::string>& text, bool durable) {
   return text ? point_link(link, *text, durable) : remove_link(link, durable);
 }
