@@ -93,9 +93,10 @@ void keep_only(int socket) {
 }
 
 [[noreturn]] void serve(pid_t tool, int socket, const std::function<Apart::Handler()>& prepare,
-                        std::uint64_t memory) {
-  (void)prctl(PR_SET_PDEATHSIG, SIGKILL); // also in the middle of something endless
-  if (getppid() != tool) _exit(0);        // it had ended before that
+                        std::uint64_t memory, const User* user) {
+  if (user != nullptr) (void)become_on_this_thread(*user); // before what follows, which it would undo
+  (void)prctl(PR_SET_PDEATHSIG, SIGKILL);                  // also in the middle of something endless
+  if (getppid() != tool) _exit(0);                         // it had ended before that
   const rlimit no_core{0, 0};
   (void)setrlimit(RLIMIT_CORE, &no_core);
   keep_only(socket);
@@ -153,8 +154,8 @@ tl::unexpected<Error> late(const Deadline& deadline) {
 
 } // namespace
 
-Apart::Apart(std::function<Handler()> prepare, std::uint64_t memory)
-    : prepare_(std::move(prepare)), memory_(memory) {}
+Apart::Apart(std::function<Handler()> prepare, std::uint64_t memory, UserPtr user)
+    : prepare_(std::move(prepare)), memory_(memory), user_(std::move(user)) {}
 
 Apart::~Apart() {
   if (pid_ == 0) return;
@@ -176,7 +177,7 @@ Result<void> Apart::start() {
   const pid_t tool = getpid();
   const pid_t pid = fork();
   if (pid < 0) return fail_errno("process", "cannot be made");
-  if (pid == 0) serve(tool, theirs.get(), prepare_, memory_);
+  if (pid == 0) serve(tool, theirs.get(), prepare_, memory_, user_.get());
   pid_ = pid;
   killed_ = false;
   ended_.reset();

@@ -3,6 +3,7 @@
 #include "deadline.hpp"
 #include "error.hpp"
 #include "fd.hpp"
+#include "user.hpp"
 
 #include <sys/types.h>
 
@@ -24,8 +25,9 @@ class Apart {
 
   // `prepare` is run in the new process, and gives what answers the questions there. It must do with what the
   // process knows at its start: the other threads of the tool are not there. `memory`: bytes that it may take
-  // in addition to what the tool has; 0: no limit.
-  explicit Apart(std::function<Handler()> prepare, std::uint64_t memory = 0);
+  // in addition to what the tool has; 0: no limit. `user`: as whom it runs, where it is root that makes it;
+  // whoever else asks must be that user, to be able to kill it.
+  explicit Apart(std::function<Handler()> prepare, std::uint64_t memory = 0, UserPtr user = {});
   Apart(const Apart&) = delete;
   Apart& operator=(const Apart&) = delete;
   ~Apart();
@@ -46,6 +48,7 @@ class Apart {
 
   std::function<Handler()> prepare_;
   std::uint64_t memory_;
+  UserPtr user_;
   pid_t pid_ = 0; // 0: none
   bool killed_ = false;
   std::optional<int> ended_ = {}; // how the last one did, as wait(2) tells it

@@ -103,6 +103,52 @@ void read_exec(sd_bus_message* message, std::string& to) {
   (void)sd_bus_message_exit_container(message);
 }
 
+// as
+void read_texts(sd_bus_message* message, std::vector<std::string>& to) {
+  if (sd_bus_message_enter_container(message, 'a', "s") < 0) return;
+  const char* text = nullptr;
+  while (sd_bus_message_read(message, "s", &text) > 0) to.emplace_back(text);
+  (void)sd_bus_message_exit_container(message);
+}
+
+// The same, for each of the lines: the times are those of the monotonic clock, in microseconds.
+// By si_code and si_status of sigaction(2).
+std::string how_ended(int code, int status) {
+  if (code == CLD_EXITED) return fmt::format("exited with status {}", status);
+  if (code != CLD_KILLED && code != CLD_DUMPED) return "";
+  const char* abbreviation = sigabbrev_np(status);
+  return fmt::format(
+      "was killed by {}{}",
+      abbreviation != nullptr ? fmt::format("SIG{}", abbreviation) : fmt::format("signal {}", status),
+      code == CLD_DUMPED ? " (core dumped)" : "");
+}
+
+int read_commands(sd_bus_message* message, std::vector<CommandRun>& to) {
+  int result = sd_bus_message_enter_container(message, 'a', "(sasbttttuii)");
+  while (result >= 0 && (result = sd_bus_message_enter_container(message, 'r', "sasbttttuii")) > 0) {
+    CommandRun run;
+    read_text(message, run.path);
+    read_texts(message, run.arguments);
+    if (!run.arguments.empty()) run.arguments.erase(run.arguments.begin());
+    int may_fail = 0;
+    std::uint64_t started = 0;
+    std::uint64_t ended = 0;
+    std::uint64_t realtime = 0;
+    result = sd_bus_message_read(message, "btttt", &may_fail, &realtime, &started, &realtime, &ended);
+    std::uint32_t pid = 0;
+    std::int32_t code = 0;
+    std::int32_t status = 0;
+    if (result < 0 || (result = sd_bus_message_read(message, "uii", &pid, &code, &status)) < 0) break;
+    run.may_fail = may_fail != 0;
+    if (code != 0 && status != 0) run.how_it_failed = how_ended(code, status);
+    run.started = Clock::time_point(Duration(static_cast<Duration::rep>(started)));
+    run.ended = Clock::time_point(Duration(static_cast<Duration::rep>(ended)));
+    to.push_back(std::move(run));
+    if ((result = sd_bus_message_exit_container(message)) < 0) break;
+  }
+  return result;
+}
+
 // a(sb): path, and whether it may be missing.
 void read_files(sd_bus_message* message, std::vector<EnvironmentFile>& to) {
   if (sd_bus_message_enter_container(message, 'a', "(sb)") < 0) return;
@@ -121,14 +167,6 @@ std::vector<std::string> take_texts(char** raw) {
   }
   free(raw);
   return texts;
-}
-
-// as
-void read_texts(sd_bus_message* message, std::vector<std::string>& to) {
-  if (sd_bus_message_enter_container(message, 'a', "s") < 0) return;
-  const char* text = nullptr;
-  while (sd_bus_message_read(message, "s", &text) > 0) to.emplace_back(text);
-  (void)sd_bus_message_exit_container(message);
 }
 
 // a(ss): name and source.
@@ -196,6 +234,8 @@ const std::map<std::string_view, ReadProperty>& property_readers() {
       {"StartLimitIntervalUSec",
        [](M m, UnitState& u) { u.start_limit_interval = to_duration(read_u64(m)); }},
       {"TimeoutStartUSec", [](M m, UnitState& u) { u.timeout_start = to_duration(read_u64(m)); }},
+      {"Restart", [](M m, UnitState& u) { read_text(m, u.restart); }},
+      {"RestartUSec", [](M m, UnitState& u) { u.restart_delay = to_duration(read_u64(m)); }},
       {"MemoryCurrent", [](M m, UnitState& u) { u.memory_current = read_u64(m); }},
       {"InactiveExitTimestampMonotonic",
        [](M m, UnitState& u) { u.inactive_exit = Clock::time_point(to_duration(read_u64(m))); }},
@@ -245,13 +285,7 @@ std::string service_name(const std::string& name) {
 }
 
 std::string UnitState::how_main_ended() const {
-  if (main_code == CLD_EXITED) return fmt::format("exited with status {}", main_status);
-  if (main_code != CLD_KILLED && main_code != CLD_DUMPED) return "";
-  const char* abbreviation = sigabbrev_np(main_status);
-  return fmt::format(
-      "was killed by {}{}",
-      abbreviation != nullptr ? fmt::format("SIG{}", abbreviation) : fmt::format("signal {}", main_status),
-      main_code == CLD_DUMPED ? " (core dumped)" : "");
+  return how_ended(main_code, main_status);
 }
 
 Result<Bus> Bus::open_system(const Deadline& deadline) {
@@ -310,6 +344,24 @@ Result<std::vector<std::string>> Bus::manager_environment() {
   return take_texts(raw);
 }
 
+Result<std::vector<CommandRun>> Bus::commands(const std::string& unit, const std::string& kind) {
+  char* raw_path = nullptr;
+  int result = sd_bus_path_encode("/org/freedesktop/systemd1/unit", unit.c_str(), &raw_path);
+  if (result < 0) return fail_errno(unit, "cannot be asked about", -result);
+  const std::unique_ptr<char, FreeDeleter> path(raw_path);
+  BusError error;
+  sd_bus_message* raw = nullptr;
+  limit_next_call();
+  result = sd_bus_get_property(bus_.get(), manager_service, path.get(), "org.freedesktop.systemd1.Service",
+                               kind.c_str(), error.get(), &raw, "a(sasbttttuii)");
+  const Message reply(raw);
+  if (result < 0) return error.as_failure(unit, "cannot ask systemd", result);
+  std::vector<CommandRun> runs;
+  if (result = read_commands(reply.get(), runs); result < 0)
+    return fail_errno(unit, "cannot read systemd's answer", -result);
+  return runs;
+}
+
 Result<std::string> Bus::queue_job(const std::string& method, const std::string& unit) {
   BusError error;
   sd_bus_message* raw = nullptr;
@@ -350,6 +402,21 @@ Result<void> Bus::disable_unit_file(const std::string& unit) {
                                         "DisableUnitFiles", error.get(), nullptr, "asb", 1, unit.c_str(), 0);
   if (result < 0) return error.as_failure(unit, "cannot disable", result);
   return {};
+}
+
+Result<std::string> Bus::unit_file_state(const std::string& unit) {
+  BusError error;
+  sd_bus_message* raw = nullptr;
+  limit_next_call();
+  const int result = sd_bus_call_method(bus_.get(), manager_service, manager_path, manager_interface,
+                                        "GetUnitFileState", error.get(), &raw, "s", unit.c_str());
+  const Message reply(raw);
+  if (result == -ENOENT) return std::string();
+  if (result < 0) return error.as_failure(unit, "cannot ask whether it is enabled", result);
+  const char* state = nullptr;
+  if (const int got = sd_bus_message_read(reply.get(), "s", &state); got < 0)
+    return fail_errno(unit, "cannot read systemd's answer", -got);
+  return std::string(state);
 }
 
 Result<void> Bus::on_job_removed(OnJob callback) {
@@ -451,6 +518,31 @@ Result<void> Bus::on_unit_changed(const std::string& name, OnChange callback) {
   if (result < 0) return fail_errno("system bus", "cannot listen for changes of a unit", -result);
   change_slot_.reset(slot);
   return call_manager("Subscribe");
+}
+
+Result<void> Bus::on_units_changed(const std::vector<std::string>& names, const OnUnit& callback) {
+  const auto call = [](sd_bus_message* message, void* self, sd_bus_error*) {
+    const auto& watched = *static_cast<Watched*>(self);
+    UnitState changed;
+    const char* interface = nullptr;
+    if (sd_bus_message_read(message, "s", &interface) >= 0 && read_properties(message, changed) >= 0)
+      watched.callback(watched.unit, changed);
+    return 0;
+  };
+  for (const auto& name : names) {
+    char* raw_path = nullptr;
+    int result = sd_bus_path_encode("/org/freedesktop/systemd1/unit", name.c_str(), &raw_path);
+    if (result < 0) return fail_errno(name, "cannot be asked about", -result);
+    const std::unique_ptr<char, FreeDeleter> path(raw_path);
+    watched_.push_back(std::make_unique<Watched>(Watched{name, callback}));
+    sd_bus_slot* slot = nullptr;
+    result =
+        sd_bus_match_signal(bus_.get(), &slot, manager_service, path.get(), "org.freedesktop.DBus.Properties",
+                            "PropertiesChanged", call, watched_.back().get());
+    if (result < 0) return fail_errno("system bus", "cannot listen for changes of units", -result);
+    watched_slots_.emplace_back(slot);
+  }
+  return {};
 }
 
 Result<void> Bus::process() {

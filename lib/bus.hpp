@@ -61,6 +61,8 @@ struct UnitState {
   std::uint32_t start_limit_burst = 0;
   Duration start_limit_interval{};
   Duration timeout_start = without_limit;
+  std::string restart; // Restart=: "no", "on-failure", "always" ...
+  Duration restart_delay{};
   std::uint64_t memory_current = UINT64_MAX; // bytes; UINT64_MAX: not measured
   Clock::time_point inactive_exit{};         // when it last began to start
   bool need_daemon_reload = false;
@@ -88,6 +90,16 @@ struct SocketUnit {
   std::vector<Listen> listens;
 };
 
+// One line of a unit that runs a command, and how its last run went.
+struct CommandRun {
+  std::string path;
+  std::vector<std::string> arguments; // without the first word, the command's name
+  Clock::time_point started{};        // zero: not in this run of the unit
+  Clock::time_point ended{};          // zero: it runs
+  bool may_fail = false;              // its line begins with '-'
+  std::string how_it_failed = {};     // "exited with status 3", "was killed by SIGKILL"; empty if it did not
+};
+
 // A thin seam over sd-bus: the system bus and systemd's manager on it. One thread at a time.
 class Bus {
  public:
@@ -106,6 +118,10 @@ class Bus {
   Result<std::vector<SocketUnit>> socket_units();
   Result<std::vector<std::string>> triggered_by(const std::string& socket_unit);
 
+  // The lines of one kind of a service: "ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost" or
+  // "ExecStopPost".
+  Result<std::vector<CommandRun>> commands(const std::string& unit, const std::string& kind);
+
   // "StartUnit", "StopUnit", "RestartUnit" with mode "replace"; returns when the job is queued, with its
   // object path. Without the right to do it: os_error, EACCES.
   Result<std::string> queue_job(const std::string& method, const std::string& unit);
@@ -114,6 +130,8 @@ class Bus {
   // EnableUnitFiles, DisableUnitFiles: makes or removes what [Install] says.
   Result<void> enable_unit_file(const std::string& unit);
   Result<void> disable_unit_file(const std::string& unit);
+  // "enabled", "disabled", "static", "masked" ...; empty where there is no such unit file.
+  Result<std::string> unit_file_state(const std::string& unit);
 
   // Calls back with each job that ends: its unit and its result ("done", "failed", "canceled", "dependency"
   // ...).
@@ -125,6 +143,9 @@ class Bus {
   // without an EventLoop: fd() becomes readable, then process() makes the calls.
   using OnChange = std::function<void()>;
   Result<void> on_unit_changed(const std::string& name, OnChange callback);
+  // The same for several units, with what the signal says has changed; the other fields are empty.
+  using OnUnit = std::function<void(const std::string& unit, const UnitState& changed)>;
+  Result<void> on_units_changed(const std::vector<std::string>& names, const OnUnit& callback);
   [[nodiscard]] int fd() const { return sd_bus_get_fd(bus_.get()); }
   Result<void> process();
 
@@ -143,9 +164,15 @@ class Bus {
   // These outlive the slots that point at them.
   std::unique_ptr<OnJob> on_job_;
   std::unique_ptr<OnChange> on_change_;
+  struct Watched {
+    std::string unit;
+    OnUnit callback;
+  };
+  std::vector<std::unique_ptr<Watched>> watched_;
   std::unique_ptr<sd_bus, BusDeleter> bus_;
   std::unique_ptr<sd_bus_slot, SlotDeleter> slot_;
   std::unique_ptr<sd_bus_slot, SlotDeleter> change_slot_;
+  std::vector<std::unique_ptr<sd_bus_slot, SlotDeleter>> watched_slots_;
 };
 
 } // namespace safe_deploy

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "deadline.hpp"
+#include "user.hpp"
 
 #include <memory>
 #include <string>
@@ -88,8 +89,16 @@ class Check {
   // nullptr if there is none.
   [[nodiscard]] virtual std::shared_ptr<Check> gate() { return nullptr; }
 
+  // As whom a check that is not instant is asked; nullptr: as whoever runs the tool. Where the tool may not
+  // become that user it is asked as it is.
+  [[nodiscard]] const UserPtr& user() const { return user_; }
+  void ask_as(UserPtr user) { user_ = std::move(user); }
+
   // A descriptor that becomes readable when asking again may give another answer, or -1. ask() drains it.
   [[nodiscard]] virtual int wake_fd() const { return -1; }
+
+ private:
+  UserPtr user_ = {};
 };
 
 } // namespace safe_deploy

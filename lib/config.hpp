@@ -58,6 +58,8 @@ struct Config {
   unsigned health_attempts = 0; // 0: as many as fit into the timeout
   Duration health_interval = std::chrono::seconds(1);
 
+  Duration watch_duration{}; // of the probation; zero: good as soon as healthy
+
   double disk_used_max = 80;
   std::uint64_t memory_available_min = 500ULL << 20U;
 

@@ -34,6 +34,12 @@ std::string store_timeout(std::string_view value, Duration& to) {
   return problem;
 }
 
+// A release that is never called good could never be gone back to.
+std::string store_probation(std::string_view value, Duration& to) {
+  std::string problem = store(parse_duration(value), to);
+  return problem.empty() && to == without_limit ? fmt::format("'{}': a probation must end", value) : problem;
+}
+
 std::string store_interval(std::string_view value, Duration& to) {
   return store(parse_limited_duration(value), to);
 }
@@ -163,6 +169,11 @@ constexpr std::array health_keys{
                 [](Config& to, Text value) { return store_interval(value, to.health_interval); }},
 };
 
+constexpr std::array watch_keys{
+    Key<Config>{"duration", "0",
+                [](Config& to, Text value) { return store_probation(value, to.watch_duration); }},
+};
+
 constexpr std::array preflight_keys{
     Key<Config>{"disk-used-max", "80%",
                 [](Config& to, Text value) { return store_percent(value, to.disk_used_max); }},
@@ -198,6 +209,7 @@ constexpr std::array sections{
     PlainSection{"app", app_keys},
     PlainSection{"port", port_keys},
     PlainSection{"health", health_keys},
+    PlainSection{"watch", watch_keys},
     PlainSection{"preflight", preflight_keys},
 };
 

@@ -231,6 +231,16 @@ Result<bool> exists_beneath(int directory, const std::string& path, const std::s
   return place.starts_with(top + "/");
 }
 
+Result<void> make_durable_directory(const std::string& path, mode_t mode) {
+  if (mkdir(path.c_str(), mode) < 0) {
+    if (errno == EEXIST) return {};
+    return fail_errno(path, "cannot create the directory");
+  }
+  auto above = open_directory(path + "/..");
+  if (!above) return forward_error(above);
+  return sync_directory(above->get(), path);
+}
+
 Result<void> sync_directory(int directory, const std::string& shown) {
   if (fsync(directory) < 0) return fail_errno(shown, "cannot sync its directory to disk");
   return {};

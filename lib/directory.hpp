@@ -42,6 +42,10 @@ std::string path_of(int fd);
 // in the place of a directory. Every other one says nothing about it.
 bool says_missing(int error_number);
 
+// Makes a directory where it is missing, with its entry in the one above on disk: what is written into it is
+// to be found after a power loss.
+Result<void> make_durable_directory(const std::string& path, mode_t mode = 0755);
+
 Result<void> sync_directory(int directory, const std::string& shown);
 
 } // namespace safe_deploy

@@ -507,6 +507,11 @@ HttpFailure HttpClient::Handle::failure(CURLcode code, const HttpRequest& reques
   }
 }
 
+bool needs_no_rights(const HttpRequest& request) {
+  return request.bearer_file.empty() && request.ca_file.empty() && request.certificate_file.empty() &&
+         request.key_file.empty() && request.unix_socket.empty();
+}
+
 Result<HttpClient> HttpClient::create(HttpRequest request) {
   if (auto loaded = load_http(); !loaded) return forward_error(loaded);
   HttpClient client;

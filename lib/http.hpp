@@ -96,6 +96,10 @@ using HttpResult = std::variant<HttpResponse, HttpFailure>;
 // does not ask for it: they may be there by the time of the request.
 Result<void> files_readable(const HttpRequest& request);
 
+// Whether nobody's rights are needed for it: no file is read that may be root's, and no socket of a path is
+// asked.
+bool needs_no_rights(const HttpRequest& request);
+
 // A client that makes the same request again and again, each time over a new connection: an answer must
 // come from what listens now. One request at a time.
 class HttpClient {

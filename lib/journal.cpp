@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 
 namespace safe_deploy {
 
@@ -71,6 +72,10 @@ Result<JournalFollower> JournalFollower::open(const std::vector<JournalMatch>& a
   sd_journal* journal = opened->get();
   JournalFollower follower;
   follower.journal_ = std::move(*opened);
+  // Files that may not be read are passed over without an error.
+  if (geteuid() != 0 && sd_journal_has_persistent_files(journal) <= 0 &&
+      sd_journal_has_runtime_files(journal) <= 0)
+    return fail_errno("journal", "cannot be read (it takes root, or the group systemd-journal)", EACCES);
   int result = add_matches(journal, any_of);
   if (result >= 0) result = sd_journal_get_fd(journal); // from here on it watches the files
   if (result >= 0) result = sd_journal_seek_tail(journal);
@@ -184,6 +189,43 @@ Result<std::vector<std::string>> last_messages(const LogSource& source, std::siz
   }
   std::reverse(tail.messages.begin(), tail.messages.end());
   return std::move(tail.messages);
+}
+
+namespace {
+
+// Whether the invocation has logged anything before that time.
+bool had_begun(const std::string& invocation, std::uint64_t before) {
+  auto reader = JournalReader::open({{"_SYSTEMD_INVOCATION_ID=" + invocation}});
+  return reader && sd_journal_seek_realtime_usec(reader->handle(), before) >= 0 &&
+         sd_journal_previous(reader->handle()) > 0;
+}
+
+} // namespace
+
+Result<std::vector<std::string>> messages_between(const std::string& unit, std::uint64_t from,
+                                                  std::uint64_t to, std::size_t count) {
+  constexpr int most = 1000; // entries that are looked at, our own among them
+  auto reader = JournalReader::open({{"_SYSTEMD_UNIT=" + unit}});
+  if (!reader) return forward_error(reader);
+  sd_journal* journal = reader->handle();
+  if (const int result = sd_journal_seek_realtime_usec(journal, to + 1); result < 0)
+    return fail_errno("journal", "cannot read", -result);
+  std::vector<std::string> messages;
+  std::map<std::string, bool> earlier;
+  for (int i = 0; i < most && messages.size() < count && sd_journal_previous(journal) > 0; ++i) {
+    std::uint64_t at = 0;
+    if (sd_journal_get_realtime_usec(journal, &at) < 0 || at < from) break;
+    const JournalEntry entry(journal);
+    if (entry.is_ours()) continue;
+    const std::string invocation = entry.field("_SYSTEMD_INVOCATION_ID", 64);
+    const auto known = earlier.find(invocation);
+    const bool is_earlier = known != earlier.end()
+                                ? known->second
+                                : earlier.emplace(invocation, had_begun(invocation, from)).first->second;
+    if (!is_earlier) messages.push_back(printable(entry.field("MESSAGE", 1024), 1024));
+  }
+  std::reverse(messages.begin(), messages.end());
+  return messages;
 }
 
 } // namespace safe_deploy

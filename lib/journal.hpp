@@ -94,4 +94,10 @@ struct LogSource {
 Result<std::vector<std::string>> last_messages(const LogSource& source, std::size_t count,
                                                const Deadline& patience);
 
+// The last messages of a unit from one time to another (the wall clock, microseconds since 1970), oldest
+// first, at most `count`, made printable and cut; not those of our own tools, and not those of an invocation
+// that had begun before. Errors: os_error, as for JournalReader::open.
+Result<std::vector<std::string>> messages_between(const std::string& unit, std::uint64_t from,
+                                                  std::uint64_t to, std::size_t count);
+
 } // namespace safe_deploy

@@ -482,19 +482,22 @@ constexpr auto compile_time = std::chrono::seconds(30);
 } // namespace
 
 struct JqFilters::State {
-  State(std::vector<std::string> all, Variables known, std::uint64_t max_body)
+  State(std::vector<std::string> all, Variables known, std::uint64_t max_body, UserPtr asker)
       : filters(std::move(all)),
         variables(std::move(known)),
         plain(std::all_of(
             filters.begin(), filters.end(),
             [this](const std::string& filter) { return PlainFilter::is_plain(filter, variables); })),
         memory(memory_for(max_body)),
-        apart([filters = filters, variables = variables] { return prepare(filters, variables); }, memory) {}
+        user(std::move(asker)),
+        apart([filters = filters, variables = variables] { return prepare(filters, variables); }, memory,
+              user) {}
 
   const std::vector<std::string> filters;
   const Variables variables;
   const bool plain; // all of them
   const std::uint64_t memory;
+  const UserPtr user;
 
   std::timed_mutex asking; // one question at a time
   Apart apart;
@@ -572,8 +575,8 @@ Result<JqFilters::Judgement> JqFilters::State::judge_apart(std::string_view body
 
 std::shared_ptr<JqFilters> JqFilters::start(std::vector<std::string> filters, Variables variables,
                                             std::function<void(const Error&)> on_failure,
-                                            std::uint64_t max_body) {
-  auto state = std::make_shared<State>(std::move(filters), std::move(variables), max_body);
+                                            std::uint64_t max_body, UserPtr user) {
+  auto state = std::make_shared<State>(std::move(filters), std::move(variables), max_body, std::move(user));
   std::shared_ptr<JqFilters> made(new JqFilters);
   made->state_ = state;
   if (state->plain) {
@@ -584,6 +587,7 @@ std::shared_ptr<JqFilters> JqFilters::start(std::vector<std::string> filters, Va
   // question finds that, too.
   (void)state->apart.start();
   std::thread([state, on_failure = std::move(on_failure)] {
+    if (state->user != nullptr) (void)become_on_this_thread(*state->user);
     auto result = state->ask_whether_compiled();
     if (!result && on_failure) on_failure(result.error());
     const std::lock_guard lock(state->mutex);

@@ -2,6 +2,7 @@
 
 #include "deadline.hpp"
 #include "error.hpp"
+#include "user.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -34,10 +35,11 @@ class JqFilters {
   // Starts the compiling and returns at once. `on_failure` is called, on a thread of its own, if a filter
   // does not compile; what it refers to must live as long as the process may wait. Bodies will be of
   // `max_body` bytes at most: the process may take 32 times as much of memory, and 32 MiB at least. To be
-  // called on a thread that lives as long as the filters are asked.
+  // called on a thread that lives as long as the filters are asked. `user`: as Apart has it; the same as of
+  // the check that asks.
   static std::shared_ptr<JqFilters> start(std::vector<std::string> filters, Variables variables,
                                           std::function<void(const Error&)> on_failure = {},
-                                          std::uint64_t max_body = 1024UL * 1024);
+                                          std::uint64_t max_body = 1024UL * 1024, UserPtr user = {});
 
   // Waits until they are compiled. Outcome::usage if one cannot be, timed_out.
   Result<void> compiled(const Deadline& deadline = Deadline::never());

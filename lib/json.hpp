@@ -21,6 +21,9 @@ std::string to_text(const Json& json, int indent = -1);
 // The text as JSON; a discarded value (is_discarded()) if it is none, or if an object has a key twice.
 Json parse_json(const std::string& text);
 
+// The text that an object has under this key; empty if it has none, or something else.
+std::string text_in(const Json& object, const char* key);
+
 // Adds what the object does not have yet. Objects search for a key from their first one on: whoever adds many
 // must not let them.
 void append(Json& object, const std::string& key, Json value);

@@ -58,11 +58,6 @@ Json to_json(const std::string& app, const State& state) {
           {"releases", std::move(releases)}};
 }
 
-std::string text_of(const Json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
 const Json& object_of(const Json& object, const char* key) {
   static const Json nothing = Json::object();
   const auto found = object.find(key);
@@ -72,10 +67,10 @@ const Json& object_of(const Json& object, const char* key) {
 // A release's entry that makes no sense costs that entry only: the others are still known.
 void read_releases(const Json& releases, State& state) {
   for (const auto& [name, entry] : releases.items()) {
-    const std::string verdict = entry.is_object() ? text_of(entry, "verdict") : "";
+    const std::string verdict = entry.is_object() ? text_in(entry, "verdict") : "";
     if (!parse_release_name(name) || (verdict != "good" && verdict != "bad")) continue;
-    state.releases[name] = {verdict == "good" ? Mark::good : Mark::bad, text_of(entry, "at"),
-                            text_of(entry, "reason")};
+    state.releases[name] = {verdict == "good" ? Mark::good : Mark::bad, text_in(entry, "at"),
+                            text_in(entry, "reason")};
   }
 }
 
@@ -89,32 +84,32 @@ Result<State> parse_state(const std::string& text, const std::string& shown) {
     return fail(
         Outcome::no, shown,
         fmt::format("has format {}, this version knows {} at most", to_text(*format), format_version));
-  const auto phase = parse_phase(text_of(json, "phase"));
+  const auto phase = parse_phase(text_in(json, "phase"));
   if (!phase) return fail(Outcome::no, shown, "has no phase that is known");
   State state;
   state.phase = *phase;
   const Json& since = object_of(json, "since");
-  state.since = {text_of(since, "at"), text_of(since, "boot"), 0};
+  state.since = {text_in(since, "at"), text_in(since, "boot"), 0};
   if (const auto seconds = since.find("monotonic"); seconds != since.end() && seconds->is_number())
     state.since.monotonic = seconds->get<double>();
-  state.current = text_of(json, "current");
-  state.candidate = text_of(json, "candidate");
-  state.from = text_of(json, "from");
-  state.from_link = text_of(json, "from_link");
-  state.target = text_of(json, "target");
-  state.failure = text_of(json, "failure");
-  state.condemned = text_of(json, "condemned");
-  state.stuck = text_of(json, "stuck");
-  state.lost = text_of(json, "lost");
+  state.current = text_in(json, "current");
+  state.candidate = text_in(json, "candidate");
+  state.from = text_in(json, "from");
+  state.from_link = text_in(json, "from_link");
+  state.target = text_in(json, "target");
+  state.failure = text_in(json, "failure");
+  state.condemned = text_in(json, "condemned");
+  state.stuck = text_in(json, "stuck");
+  state.lost = text_in(json, "lost");
   const Json& last = object_of(json, "last");
   if (const auto number = last.find("number"); number != last.end() && number->is_number_unsigned())
     state.last.number = number->get<std::uint64_t>();
-  state.last.release = text_of(last, "release");
-  state.last.from = text_of(last, "from");
-  state.last.started = text_of(last, "started");
-  state.last.ended = text_of(last, "ended");
-  state.last.outcome = text_of(last, "outcome");
-  state.last.reason = text_of(last, "reason");
+  state.last.release = text_in(last, "release");
+  state.last.from = text_in(last, "from");
+  state.last.started = text_in(last, "started");
+  state.last.ended = text_in(last, "ended");
+  state.last.outcome = text_in(last, "outcome");
+  state.last.reason = text_in(last, "reason");
   read_releases(object_of(json, "releases"), state);
   return state;
 }
@@ -166,7 +161,7 @@ State state_of_history(const std::vector<std::string>& lines, const std::string&
     for (const auto& [release, verdict] : object_of(line, "verdicts").items()) {
       state.releases.erase(release);
       if (verdict == "bad" && parse_release_name(release))
-        state.releases[release] = {Mark::bad, text_of(line, "at"), text_of(line, "reason")};
+        state.releases[release] = {Mark::bad, text_in(line, "at"), text_in(line, "reason")};
     }
   }
   return state;
@@ -181,15 +176,31 @@ std::string unused_name(int directory, const std::string& name) {
   return unused;
 }
 
-// With its entry in the directory above on disk: what is written into it is to be found after a power loss.
-Result<void> make_durable_directory(const std::string& path) {
-  if (mkdir(path.c_str(), 0755) < 0) {
-    if (errno == EEXIST) return {};
-    return fail_errno(path, "cannot create the directory");
-  }
-  auto above = open_directory(path + "/..");
-  if (!above) return forward_error(above);
-  return sync_directory(above->get(), path);
+} // namespace
+
+namespace {
+
+// When the first process of the container began, in ticks since the machine was booted; empty where it cannot
+// be told.
+std::string start_of_first_process() {
+  constexpr int start_time = 22; // proc(5), /proc/PID/stat
+  const auto stat = read_file_at(AT_FDCWD, "/proc/1/stat", "stat", 4096);
+  std::size_t at = stat ? stat->rfind(')') : std::string::npos; // the name may hold anything
+  for (int field = 2; field < start_time && at != std::string::npos; ++field) at = stat->find(' ', at + 1);
+  return at == std::string::npos ? "" : stat->substr(at + 1, stat->find(' ', at + 1) - at - 1);
+}
+
+// The kernel's boot id is that of the machine. systemd-nspawn mounts one of the container over it, and
+// ProtectControlGroups= and ProtectKernelTunables= bring the machine's own to light again (seen on 252): in a
+// container it is not the same for all units.
+std::string boot_of_now() {
+  struct stat status {};
+  const bool in_container = stat("/run/systemd/container", &status) == 0; // systemd(1) writes it
+  if (std::string began = in_container ? start_of_first_process() : ""; !began.empty())
+    return "container-" + began;
+  auto boot = read_file_at(AT_FDCWD, "/proc/sys/kernel/random/boot_id", "boot_id", 64);
+  if (boot && boot->ends_with('\n')) boot->pop_back();
+  return boot.value_or("");
 }
 
 } // namespace
@@ -199,15 +210,29 @@ Moment Moment::now() {
   (void)clock_gettime(CLOCK_MONOTONIC, &monotonic);
   const auto wall = std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
   const auto milliseconds = wall.time_since_epoch().count() % 1000;
-  auto boot = read_file_at(AT_FDCWD, "/proc/sys/kernel/random/boot_id", "boot_id", 64);
-  if (boot && boot->ends_with('\n')) boot->pop_back();
   const std::time_t seconds = std::chrono::system_clock::to_time_t(wall);
   std::tm parts{};
   (void)gmtime_r(&seconds, &parts);
   std::array<char, 32> text{};
   (void)std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &parts);
-  return {fmt::format("{}.{:03}Z", text.data(), milliseconds), boot.value_or(""),
+  return {fmt::format("{}.{:03}Z", text.data(), milliseconds), boot_of_now(),
           static_cast<double>(monotonic.tv_sec) + static_cast<double>(monotonic.tv_nsec) / 1e9};
+}
+
+std::uint64_t microseconds_of(const std::string& at) {
+  std::tm parts{};
+  const char* rest = strptime(at.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
+  if (rest == nullptr) return 0;
+  const std::time_t seconds = timegm(&parts);
+  if (seconds < 0) return 0;
+  std::uint64_t fraction = 0;
+  std::uint64_t unit = 1'000'000;
+  if (*rest == '.')
+    while (*++rest >= '0' && *rest <= '9' && unit > 1) {
+      unit /= 10;
+      fraction += unit * static_cast<std::uint64_t>(*rest - '0');
+    }
+  return static_cast<std::uint64_t>(seconds) * 1'000'000 + fraction;
 }
 
 std::string state_to_json(const std::string& app, const State& state) {
@@ -307,6 +332,17 @@ Result<void> Ledger::Change::keep_room(const Spare& spare) {
                       room_for_history, 0644);
 }
 
+namespace {
+
+Json asker_to_json(const Asker& asker) {
+  Json json{{"uid", asker.uid.value_or(0)}, {"user", asker.user}};
+  if (!asker.sudo_user.empty()) json["sudo_user"] = asker.sudo_user;
+  if (!asker.job.empty()) json["job"] = asker.job;
+  return json;
+}
+
+} // namespace
+
 Result<void> Ledger::Change::write(const Transition& transition) {
   Json line = moment_to_json(Moment::now());
   line["event"] = transition.event;
@@ -314,6 +350,8 @@ Result<void> Ledger::Change::write(const Transition& transition) {
   if (!transition.from.empty()) line["from"] = transition.from;
   if (!transition.reason.empty()) line["reason"] = transition.reason;
   if (!transition.releases.empty()) line["releases"] = transition.releases;
+  if (transition.by.is_known()) line["by"] = asker_to_json(transition.by);
+  if (transition.forced) line["forced"] = true;
   for (const auto& [release, mark] : transition.verdicts)
     line["verdicts"][release] = mark ? Json(mark_name(*mark)) : Json();
   line["phase"] = phase_name(state_.phase);

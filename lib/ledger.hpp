@@ -1,5 +1,6 @@
 #pragma once
 
+#include "asker.hpp"
 #include "deadline.hpp"
 #include "error.hpp"
 #include "fd.hpp"
@@ -15,7 +16,7 @@
 // What is known of an app's releases, and how far its deploy has come. One small durable record, changed by
 // named transitions only:
 //
-//   idle --intend--> prepared --swapped--> swapped --passed--> probation --good--> idle (release good)
+//   idle --intend--> prepared --swapped--> swapped --passed--> probation --held--> idle (release good)
 //                        |                    |                    |
 //                        +------ failure -----+--------------------+--> rolling_back --passed--> idle
 //                        (release bad)
@@ -35,10 +36,13 @@ std::string_view mark_name(Mark mark);
 // within one boot.
 struct Moment {
   std::string at;       // RFC 3339, UTC, milliseconds
-  std::string boot;     // /proc/sys/kernel/random/boot_id
+  std::string boot;     // /proc/sys/kernel/random/boot_id, or what stands for it in a container
   double monotonic = 0; // CLOCK_MONOTONIC, seconds
   static Moment now();
 };
+
+// The time of Moment::at in microseconds since 1970, as the journal has it; 0 where the text is none.
+std::uint64_t microseconds_of(const std::string& at);
 
 struct ReleaseRecord {
   Mark verdict;
@@ -92,7 +96,12 @@ struct Transition {
   std::string reason;
   std::vector<std::string> releases = {};                   // where it is about several
   std::map<std::string, std::optional<Mark>> verdicts = {}; // those that it changes; nothing: it is forgotten
+  Asker by = {};                                            // who asked for it, where that is known
+  bool forced = false;                                      // what spoke against it was passed over
 };
+
+// How many bad verdicts of releases that are gone are remembered.
+inline constexpr std::size_t most_gone_remembered = 100;
 
 namespace step {
 // A swap to `release` is about to happen. From idle and stuck.
@@ -105,6 +114,10 @@ Result<Transition> abandon(State& state, const std::string& reason, const Moment
 // Its health gate is passed: a candidate becomes good, or begins its probation; what was rolled back to is
 // confirmed.
 Result<Transition> passed(State& state, bool probation, const Moment& now);
+// Its probation is over and nothing has spoken against it: it is good. From probation.
+Result<Transition> held(State& state, const Moment& now);
+// Its time begins again, for a reboot came between. From probation.
+Result<Transition> probation_again(State& state, const Moment& now);
 // A verdict by name; on the candidate, good ends its trial.
 Result<Transition> mark(State& state, const std::string& release, Mark mark, const std::string& reason,
                         const Moment& now);
@@ -115,7 +128,7 @@ Result<Transition> note_failure(State& state, const std::string& reason, const M
 Result<Transition> roll_back(State& state, const std::string& left, const std::string& target,
                              const std::string& reason, const Moment& now);
 // A reboot or a crash came between: the deploy is over, and the app is on `current` again. No verdict: it was
-// not the release's fault. From every phase but idle.
+// not the release's fault, unless it was known to fail before. From every phase but idle.
 Result<Transition> interrupted(State& state, const std::string& current, const std::string& reason,
                                const Moment& now);
 // A person is needed. A candidate on trial becomes bad, unless nobody is to blame: then it is possible in
@@ -126,8 +139,11 @@ Result<Transition> stuck(State& state, const std::string& reason, const Moment& 
 // A step that could not be made on disk is taken back: the state is as it was `before`. The counter of
 // deploys stays.
 Result<Transition> taken_back(State& state, const State& before, const std::string& reason);
-// Releases that are no longer on disk. What is bad stays so, should it come back under its name.
-Result<Transition> pruned(State& state, const std::vector<std::string>& releases);
+// Releases that are no longer on disk. What is bad stays so, should it come back under its name; but the
+// record is not to grow with each release that ever failed: of those that are gone (`gone`), the latest ones
+// are remembered.
+Result<Transition> pruned(State& state, const std::vector<std::string>& releases,
+                          const std::vector<std::string>& gone = {});
 } // namespace step
 
 // How long a change waits for another one, which takes a moment.

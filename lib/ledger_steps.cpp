@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -142,6 +143,19 @@ Result<Transition> passed(State& state, bool probation, const Moment& now) {
   return Transition{"passed", state.candidate, state.from, ""};
 }
 
+Result<Transition> held(State& state, const Moment& now) {
+  if (state.phase != Phase::probation) return not_now(state, "'held'");
+  if (!state.condemned.empty())
+    return fail(Outcome::no, state.candidate, fmt::format("is marked bad: {}", state.condemned));
+  return mark(state, state.candidate, Mark::good, "", now);
+}
+
+Result<Transition> probation_again(State& state, const Moment& now) {
+  if (state.phase != Phase::probation) return not_now(state, "another probation");
+  enter(state, Phase::probation, now);
+  return Transition{"probation-again", state.candidate, state.from, ""};
+}
+
 Result<Transition> mark(State& state, const std::string& release, Mark mark, const std::string& reason,
                         const Moment& now) {
   const bool on_trial = state.phase == Phase::swapped || state.phase == Phase::probation;
@@ -201,6 +215,10 @@ Result<Transition> interrupted(State& state, const std::string& current, const s
                                const Moment& now) {
   if (state.phase == Phase::idle) return not_now(state, "'interrupted'");
   Transition transition{"interrupted", current, state.candidate, reason};
+  // What had failed before it was interrupted.
+  const bool on_trial = state.phase == Phase::swapped || state.phase == Phase::probation;
+  if (on_trial && !state.failure.empty() && state.candidate != current)
+    judge(state, transition, state.candidate, Mark::bad, state.failure, now);
   state.current = current;
   come_to_rest(state, "interrupted", reason, now);
   return transition;
@@ -235,9 +253,18 @@ Result<Transition> taken_back(State& state, const State& before, const std::stri
   return transition;
 }
 
-Result<Transition> pruned(State& state, const std::vector<std::string>& releases) {
+Result<Transition> pruned(State& state, const std::vector<std::string>& releases,
+                          const std::vector<std::string>& gone) {
   Transition transition{"pruned", "", "", ""};
   transition.releases = releases;
+  std::vector<std::pair<std::string, std::string>> bad; // since when, and which
+  for (const auto& release : gone)
+    if (state.is(release, Mark::bad)) bad.emplace_back(state.releases.at(release).at, release);
+  std::sort(bad.rbegin(), bad.rend());
+  for (std::size_t i = most_gone_remembered; i < bad.size(); ++i) {
+    state.releases.erase(bad[i].second);
+    transition.verdicts[bad[i].second] = std::nullopt;
+  }
   for (const auto& release : releases)
     if (state.is(release, Mark::good)) {
       state.releases.erase(release);

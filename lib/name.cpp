@@ -35,6 +35,11 @@ std::size_t utf8_sequence(std::string_view text) {
   return length;
 }
 
+// U+0080 to U+009F, of which a terminal takes U+009B as it takes ESC [.
+bool is_c1_control(std::string_view text) {
+  return text.size() >= 2 && text[0] == '\xc2' && static_cast<unsigned char>(text[1]) < 0xa0;
+}
+
 } // namespace
 
 bool is_utf8(std::string_view text) {
@@ -51,7 +56,7 @@ std::string printable(std::string_view text, std::size_t limit) {
   while (!text.empty()) {
     if (out.size() >= limit) return out + "...";
     const std::size_t length = utf8_sequence(text);
-    if (length == 0 || is_control(text.front())) {
+    if (length == 0 || is_control(text.front()) || is_c1_control(text)) {
       out += fmt::format("\\x{:02x}", static_cast<unsigned char>(text.front()));
       text.remove_prefix(1);
     } else {
@@ -76,7 +81,7 @@ Result<std::string> parse_app_name(std::string_view text) {
 Result<std::string> parse_release_name(std::string_view text) {
   const bool file_name = !text.empty() && text.size() <= 255 && text != "." && text != ".." &&
                          text.find('/') == std::string_view::npos && text.front() != '-';
-  if (!file_name || !is_utf8(text) || std::any_of(text.begin(), text.end(), is_control))
+  if (!file_name || !is_utf8(text) || printable(text, text.size()) != text)
     return fail(
         Outcome::usage, fmt::format("'{}'", printable(text, 80)),
         "is not a release's name (one directory name, without '/', a leading '-' or control characters)");

@@ -39,6 +39,12 @@ Answer judged(const Asked& asked, Answer answer) {
   return answer;
 }
 
+// At the start of a thread that asks one check and no other. What comes of it the check sees that cares
+// (exec).
+void become_user_of(const Check& check) {
+  if (check.user() != nullptr) (void)become_on_this_thread(*check.user());
+}
+
 Answer not_answered(const Asked& asked, Duration within, bool hangs = true) {
   return judged(asked, Answer::no("timeout", fmt::format("no answer within {}{}", format_duration(within),
                                                          hangs ? ", and it still hangs" : "")));
@@ -98,6 +104,7 @@ std::vector<Asking> ask_once(std::vector<Asked> checks, const Deadline& deadline
   for (std::size_t i = 0; i < checks.size(); ++i)
     if (!checks[i].check->instant())
       std::thread([run, i, asked = checks[i], deadline] {
+        become_user_of(*asked.check);
         ask_repeatedly(*run, i, asked, deadline);
       }).detach();
   for (std::size_t i = 0; i < checks.size(); ++i)
@@ -196,6 +203,7 @@ class Worker {
       : shared_(std::move(shared)), thread_(std::move(thread)) {}
 
   static void serve(Shared& shared, const Asked& asked) {
+    become_user_of(*asked.check);
     std::unique_lock lock(shared.mutex);
     for (;;) {
       shared.changed.wait(lock, [&] { return shared.quit || shared.question; });
@@ -219,6 +227,8 @@ class Waiter {
  public:
   explicit Waiter(UntilYes wait) : wait_(std::move(wait)) {
     for (const auto& asked : wait_.checks) items_.emplace_back(asked, wait_);
+    holding_ = wait_.is_there && wait_.hold > Duration::zero();
+    if (holding_) wait_.deadline = Deadline::never();
   }
 
   Result<Waited> run() {
@@ -259,6 +269,7 @@ class Waiter {
     std::size_t give_up_timer = 0;
     std::optional<Asking> last = {};
     unsigned yeses = 0; // in a row
+    unsigned noes = 0;  // likewise
     unsigned attempts = 0;
   };
 
@@ -290,9 +301,9 @@ class Waiter {
     return {};
   }
 
-  [[nodiscard]] bool process_has_ended() const {
+  [[nodiscard]] bool process_has_ended(int milliseconds = 0) const {
     pollfd state{pidfd_.get(), POLLIN, 0};
-    return pidfd_ && poll(&state, 1, 0) == 1;
+    return pidfd_ && poll(&state, 1, milliseconds) == 1;
   }
 
   // Before anything is set up: a wait that is over already should cost next to nothing.
@@ -328,6 +339,7 @@ class Waiter {
     }
     for (auto& item : items_)
       if (auto added = add(item); !added) return forward_error(added);
+    if (holding_) begin_hold();
     if (items_.empty()) judge(); // nobody will answer
     auto ran = loop_->run();
     for (auto& item : items_) item.worker.reset();
@@ -391,6 +403,8 @@ class Waiter {
     item.given_up = true;
     take(item,
          {item.asked.name, not_answered(item.asked, item.asked.attempt_timeout), item.asked.attempt_timeout});
+    // It cannot be asked again as long as it hangs.
+    if (holding_ && item.last->answer.objects()) lost_ = &item;
     judge();
     if (closing_) hold(item);
   }
@@ -400,11 +414,15 @@ class Waiter {
     take(item, std::move(asking));
     judge();
     if (ended_) return;
-    if (closing_) {
+    const Answer& answer = item.last->answer;
+    if (closing_ && !answer.objects()) {
       hold(item);
       return;
     }
-    const Answer& answer = item.last->answer;
+    if (holding_) {
+      loop_->arm(item.ask_timer, Clock::now() + item.asked.interval);
+      return;
+    }
     const bool instant = item.instant || (item.at_gate && answer.verdict != Verdict::skipped);
     if (is_final_skip(item) || (!answer.objects() && !instant)) {
       loop_->arm(item.ask_timer, Clock::now() + wait_.longest_pause);
@@ -419,11 +437,13 @@ class Waiter {
     const Answer& answer = asking.answer;
     const bool changed = !item.last || !same_answer(item.last->answer, answer);
     item.yeses = answer.good() && !item.at_gate ? item.yeses + 1 : 0;
+    item.noes = answer.objects() ? item.noes + 1 : 0;
     if (answer.objects() && answer.counts) ++item.attempts;
     item.last = std::move(asking);
     if (changed && wait_.on_answer) wait_.on_answer(*item.last, elapsed());
-    const bool used_up = wait_.attempts != 0 && item.attempts >= wait_.attempts;
-    if (item.last->answer.objects() && (item.last->answer.final || used_up || holding_)) lost_ = &item;
+    const bool used_up =
+        holding_ ? item.noes >= item.asked.attempts : wait_.attempts != 0 && item.attempts >= wait_.attempts;
+    if (item.last->answer.objects() && (item.last->answer.final || used_up)) lost_ = &item;
   }
 
   // One that cannot be asked, now or later.
@@ -460,7 +480,11 @@ class Waiter {
       };
       if (holding_ || !wait_.any || std::all_of(items_.begin(), items_.end(), hopeless)) {
         waited_.decisive = static_cast<std::size_t>(lost_ - items_.data());
-        end(holding_ ? Waited::End::fell : Waited::End::gave_up);
+        // A process that ends closes its sockets first: that a connection broke is not the reason then.
+        constexpr int moment = 50;
+        end(!holding_                   ? Waited::End::gave_up
+            : process_has_ended(moment) ? Waited::End::process_ended
+                                        : Waited::End::fell);
         return;
       }
       lost_ = nullptr;
@@ -476,12 +500,19 @@ class Waiter {
       end(Waited::End::yes);
     } else if (loop_ != nullptr) {
       holding_ = true;
-      const Deadline held = Deadline::after(wait_.hold);
-      if (held.is_never())
-        loop_->disarm(deadline_timer_);
-      else
-        loop_->arm(deadline_timer_, held.when());
+      begin_hold();
     }
+  }
+
+  void begin_hold() {
+    const Deadline held = Deadline::after(wait_.hold);
+    if (held.is_never())
+      loop_->disarm(deadline_timer_);
+    else
+      loop_->arm(deadline_timer_, held.when());
+    // The pauses are those of the hold from now on.
+    for (auto& item : items_)
+      if (item.last && !item.asking) loop_->arm(item.ask_timer, Clock::now() + item.asked.interval);
   }
 
   // Of several instant checks the first may have changed its mind while the last one was awaited.

@@ -19,10 +19,11 @@ struct Asked {
   std::string name;
   std::shared_ptr<Check> check;
   Duration attempt_timeout = std::chrono::seconds(5);
-  unsigned attempts = 1; // for ask_once: how often a no is asked again
-  Duration interval = std::chrono::seconds(1);
-  bool warning_only = false; // level = warning: a no becomes a warning
-  bool required = false;     // one that cannot be made is a no; else it is no yes, and no objection
+  // How often a no is asked for, in all, before it is believed: by ask_once, and while it is to hold.
+  unsigned attempts = 1;
+  Duration interval = std::chrono::seconds(1); // before it is asked again then
+  bool warning_only = false;                   // level = warning: a no becomes a warning
+  bool required = false; // one that cannot be made is a no; else it is no yes, and no objection
   // An instant check that must say yes before `check` is asked at all, such as "something listens there". Its
   // no stands for the answer meanwhile, and does not count.
   std::shared_ptr<Check> gate = {};
@@ -65,6 +66,7 @@ struct UntilYes {
   unsigned attempts = 0; // give up after so many answers of one check that said no and count; 0: never
   unsigned rise = 1;     // so many yeses in a row
   Duration hold = Duration::zero(); // once there, every check must go on saying yes for so long
+  bool is_there = false;            // the hold begins at once; the deadline means nothing then
   pid_t pid = 0;                    // a process whose end makes all waiting pointless; 0 for none
   // Another descriptor to wait for, with what it means: a sentence ends the wait. It is asked for once when
   // the waiting begins. -1 for none.
@@ -80,7 +82,7 @@ struct Waited {
   enum class End {
     yes,
     gave_up,       // attempts used up, or a final no
-    fell,          // a no during the hold
+    fell,          // a no during the hold that was believed
     process_ended, // `pid`
     told,          // on_extra gave a sentence
     timed_out,

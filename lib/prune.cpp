@@ -125,14 +125,14 @@ Result<void> set_aside(const Releases& releases, const std::string& release) {
   return fail_errno(fmt::format("{}/{}", releases.path(), release), "cannot be renamed");
 }
 
-// Good ones that somebody else has removed. Where not even the current one is there, nothing may be mounted
-// just now.
-std::vector<std::string> gone_releases(const Releases& releases, const Tenant& tenant) {
+// Those with this verdict that are not on disk. Where not even the current one is there, nothing may be
+// mounted just now.
+std::vector<std::string> gone_releases(const Releases& releases, const Tenant& tenant, Mark verdict) {
   std::vector<std::string> gone;
   if (!releases.contains(tenant.current)) return gone;
   for (const auto& [name, record] : tenant.state.releases) {
     struct stat status {};
-    if (record.verdict == Mark::good && !tenant.needed.contains(name) &&
+    if (record.verdict == verdict && !tenant.needed.contains(name) &&
         fstatat(releases.fd(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
       gone.push_back(name);
   }
@@ -244,12 +244,14 @@ Result<Pruned> prune(const Config& config, const Places& places, std::span<const
     else
       pruned.failures.push_back(aside.error());
   }
-  std::vector<std::string> forgotten = gone_releases(*releases, find_tenant(*tenants, config.app));
+  const Tenant& own = find_tenant(*tenants, config.app);
+  std::vector<std::string> forgotten = gone_releases(*releases, own, Mark::good);
   for (const auto& release : pruned.removed)
     if (std::find(forgotten.begin(), forgotten.end(), release) == forgotten.end())
       forgotten.push_back(release);
-  if (!forgotten.empty())
-    if (auto recorded = change.commit(step::pruned(change.state(), forgotten)); !recorded)
+  const std::vector<std::string> gone = gone_releases(*releases, own, Mark::bad);
+  if (!forgotten.empty() || gone.size() > most_gone_remembered)
+    if (auto recorded = change.commit(step::pruned(change.state(), forgotten, gone)); !recorded)
       pruned.failures.push_back(recorded.error());
   changes->clear(); // a rollback need not wait for the deleting
   delete_asides(*releases, pruned);

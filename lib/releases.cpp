@@ -56,10 +56,6 @@ tl::expected<bool, int> same_directory(int directory, const std::string& path) {
   return ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
 }
 
-std::string request_path(const std::string& run_dir, const std::string& app, const std::string& name) {
-  return fmt::format("{}/{}/{}", run_dir, app, name);
-}
-
 } // namespace
 
 Result<Releases> Releases::open(const Config& config) {
@@ -191,30 +187,6 @@ Result<std::string> rollback_target(const Releases& releases, const State& state
     if (!*missing) return name;
   }
   return fail(Outcome::no, "", "no good release to roll back to");
-}
-
-Result<bool> has_request(const std::string& run_dir, const std::string& app, const std::string& name) {
-  auto text = read_link(request_path(run_dir, app, name));
-  if (!text) return forward_error(text);
-  return text->has_value();
-}
-
-Result<std::optional<std::string>> read_request(const std::string& run_dir, const Config& config,
-                                                const std::string& name) {
-  const std::string path = request_path(run_dir, config.app, name);
-  auto text = read_link(path);
-  if (!text) return forward_error(text);
-  if (!*text) return std::nullopt;
-  std::string_view asked = **text;
-  const std::string below = config.releases + "/";
-  if (asked.starts_with(below)) asked.remove_prefix(below.size());
-  auto release = parse_release_name(asked);
-  if (!release) return fail(Outcome::no, path, release.error().text());
-  return *release;
-}
-
-void drop_request(const std::string& run_dir, const std::string& app, const std::string& name) {
-  (void)unlink(request_path(run_dir, app, name).c_str());
 }
 
 } // namespace safe_deploy

@@ -68,12 +68,4 @@ Result<std::string> newest_deployable(const Releases& releases, const State& sta
 Result<std::string> rollback_target(const Releases& releases, const State& state, const std::string& previous,
                                     const std::string& left);
 
-// A request that was left in RUN_DIR/APP: the symlink `name`, whose text is a release's name, or the path of
-// one in [app] releases. Its text is not trusted: whatever is neither is an error (Outcome::no).
-Result<std::optional<std::string>> read_request(const std::string& run_dir, const Config& config,
-                                                const std::string& name);
-// Whether there is one, whatever it says.
-Result<bool> has_request(const std::string& run_dir, const std::string& app, const std::string& name);
-void drop_request(const std::string& run_dir, const std::string& app, const std::string& name);
-
 } // namespace safe_deploy

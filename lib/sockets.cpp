@@ -143,7 +143,7 @@ Result<std::vector<Socket>> read_proc(Protocol protocol, std::uint16_t port, Sta
       if (!socket) return true;
       // The listening sockets come first (net/ipv4/tcp_ipv4.c): what follows can be very long.
       if (states == listening_states && socket->state != SocketState::listen) return false;
-      if (socket->local.port == port && (states & state_bit(socket->state)) != 0)
+      if ((port == 0 || socket->local.port == port) && (states & state_bit(socket->state)) != 0)
         sockets.push_back(*std::move(socket));
       return true;
     });

@@ -105,9 +105,9 @@ class Sockets {
   using Receivers = std::span<const std::optional<Socket>>;
   Result<Receivers> receivers(Protocol protocol, std::span<const Address> addresses, std::uint16_t port);
 
-  // All sockets with this local port in one of the states. Listening ones alone cost a walk over the
-  // listening hash (0.1 ms); anything more walks all connections of the machine (milliseconds when there are
-  // tens of thousands).
+  // All sockets with this local port (0: with any) in one of the states. Listening ones alone cost a walk
+  // over the listening hash (0.1 ms); anything more walks all connections of the machine (milliseconds when
+  // there are tens of thousands).
   Result<std::vector<Socket>> on_port(Protocol protocol, std::uint16_t port, States states);
 
   // All unix sockets in one of the states.

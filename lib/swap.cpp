@@ -4,16 +4,15 @@
 #include "ledger.hpp"
 #include "link.hpp"
 #include "name.hpp"
+#include "quantity.hpp"
 #include "releases.hpp"
+#include "request.hpp"
 
 #include <fmt/format.h>
 
 namespace safe_deploy {
 
 namespace {
-
-const std::string deploy_request = "next";
-const std::string rollback_request = "rollback";
 
 tl::unexpected<Error> with_subject(Error error, const std::string& subject) {
   if (error.subject.empty()) error.subject = subject;
@@ -141,15 +140,33 @@ Result<std::string> irreversible(const Config& config, const std::string& releas
               "is irreversible (it holds .irreversible): not rolled back without being told to");
 }
 
-// After a crash: on with a rollback to a good release, else back to the last good one.
+// Whether the candidate is what the link leads to, complete, and nothing speaks against it yet.
+Result<bool> may_be_on_probation_again(const Scene& scene, const State& state) {
+  if (scene.current != state.candidate || !state.failure.empty() || !state.condemned.empty()) return false;
+  auto missing = scene.releases.lacks(state.candidate);
+  if (!missing) return forward_error(missing);
+  return !*missing;
+}
+
+// After a crash: on with a rollback to a good release, or with what somebody has moved the link to, else back
+// to the last good one.
 Result<std::string> where_to_resume(Scene& scene, const Config& config) {
   const State& state = scene.state();
-  if (state.phase == Phase::rolling_back && state.is(state.target, Mark::good)) {
-    auto missing = scene.releases.lacks(state.target);
+  if (state.phase == Phase::probation && scene.current != state.candidate &&
+      state.is(scene.current, Mark::good)) {
+    auto missing = scene.releases.lacks(scene.current);
     if (!missing) return forward_error(missing);
-    if (!*missing) return state.target;
+    if (!*missing) return scene.current;
   }
-  if (state.phase == Phase::swapped) {
+  // One that was good and deployed once more is what ran before, too.
+  const bool once_more = state.phase == Phase::swapped && state.from == state.candidate;
+  const std::string& resumed = once_more ? state.candidate : state.target;
+  if ((once_more || state.phase == Phase::rolling_back) && state.is(resumed, Mark::good)) {
+    auto missing = scene.releases.lacks(resumed);
+    if (!missing) return forward_error(missing);
+    if (!*missing) return resumed;
+  }
+  if (state.phase == Phase::swapped || state.phase == Phase::probation) {
     auto one_way = scene.releases.is_irreversible(state.candidate);
     if (!one_way) return forward_error(one_way);
     if (*one_way) return irreversible(config, state.candidate);
@@ -162,7 +179,7 @@ Result<std::string> where_to_resume(Scene& scene, const Config& config) {
 // `previous` leads to what ran well before the candidate, and is on disk before `current` moves.
 Result<void> keep_previous(const Scene& scene, const Config& config, const State& state, bool durable) {
   if (scene.current.empty() || !state.is(scene.current, Mark::good)) return {};
-  if (scene.current == state.candidate) return {}; // once more, from stuck: it did not run before itself
+  if (scene.current == state.candidate) return {}; // once more: it did not run before itself
   if (scene.previous == scene.current) return {};
   auto target = scene.releases.target_for(scene.current);
   if (!target) return forward_error(target);
@@ -203,41 +220,66 @@ Result<Moved> leave_first_release(Scene& scene, const Config& config, const Roll
                        config.link, request.dry_run ? "would be removed" : "is removed"))));
 }
 
-std::string reason_to_leave(const State& state, const RollbackRequest& request) {
+std::string reason_to_leave(const State& state, const RollbackRequest& request, bool by_person = false) {
   if (!request.reason.empty()) return request.reason;
   if (!state.failure.empty()) return state.failure;
-  return state.has_candidate() ? "the deploy failed" : "rolled back by hand";
+  if (state.phase == Phase::probation) // a watch that fails has noted why
+    return by_person ? std::string(rolled_back_by_hand) : "its probation was ended";
+  if (!state.has_candidate()) return std::string(rolled_back_by_hand);
+  return request.otherwise.empty() ? "the deploy failed" : request.otherwise;
 }
 
 } // namespace
 
-Result<std::string> release_to_deploy(const Releases& releases, const State& state, const Config& config,
-                                      const Places& places, const SwapRequest& request) {
-  std::optional<std::string> release = request.release;
-  if (!release) {
-    auto requested = read_request(places.run_dir, config, deploy_request);
+std::string what_is_under_way(const State& state, const Config& config) {
+  if (state.phase != Phase::probation)
+    return fmt::format("a deploy of {} is under way (phase {})", state.candidate, phase_name(state.phase));
+  const auto left = probation_left(state, config, Moment::now());
+  return fmt::format(
+      "{} is on probation{}: 'release-mark --app {} good' ends it now, 'safe-deploy rollback {}' leads back",
+      state.candidate,
+      left ? fmt::format(" for another {}", format_duration(std::chrono::ceil<std::chrono::seconds>(*left)))
+           : "",
+      config.app, config.app);
+}
+
+std::optional<Duration> probation_left(const State& state, const Config& config, const Moment& now) {
+  if (state.phase != Phase::probation || state.since.boot != now.boot) return std::nullopt;
+  const Duration passed = std::chrono::duration_cast<Duration>(
+      std::chrono::duration<double>(std::max(0.0, now.monotonic - state.since.monotonic)));
+  return std::max(Duration::zero(), config.watch_duration - passed);
+}
+
+Result<ToDeploy> release_to_deploy(const Releases& releases, const State& state, const Config& config,
+                                   const Places& places, const SwapRequest& request) {
+  ToDeploy next{request.release.value_or(""), request.force, request.by};
+  if (!request.release) {
+    auto requested = read_request(places.run_dir, config, RequestKind::deploy);
     if (!requested) return forward_error(requested);
-    release = *requested;
+    if (*requested)
+      next = {(*requested)->release, request.force || (*requested)->force, std::move((*requested)->by)};
   }
-  if (!release) {
+  if (next.release.empty()) {
     auto current = releases.named_by(config.link);
-    if (!current) return current;
+    if (!current) return forward_error(current);
     auto newest = newest_deployable(releases, state, *current);
+    // Whoever forces it wants the one that runs, if there is no other.
+    if (!newest && request.force && !current->empty()) newest = *current;
     if (!newest) return with_subject(newest.error(), config.releases);
-    return newest;
+    next.release = *std::move(newest);
   }
-  const std::string shown = fmt::format("{}/{}", config.releases, *release);
-  if (!releases.contains(*release)) return fail(Outcome::no, shown, "no such release");
-  auto missing = releases.lacks(*release);
+  const std::string shown = fmt::format("{}/{}", config.releases, next.release);
+  if (!releases.contains(next.release)) return fail(Outcome::no, shown, "no such release");
+  auto missing = releases.lacks(next.release);
   if (!missing) return forward_error(missing);
   if (*missing) return fail(Outcome::no, shown, fmt::format("is incomplete: it lacks {}", **missing));
-  if (state.is(*release, Mark::bad) && !request.force) {
-    const auto& record = state.releases.at(*release);
+  if (state.is(next.release, Mark::bad) && !next.force) {
+    const auto& record = state.releases.at(next.release);
     return fail(Outcome::no, shown,
                 fmt::format("is bad since {}{}{}; 'release-mark --app {} clear {}' allows it", record.at,
-                            record.reason.empty() ? "" : ": ", record.reason, config.app, *release));
+                            record.reason.empty() ? "" : ": ", record.reason, config.app, next.release));
   }
-  return *release;
+  return next;
 }
 
 Result<Moved> swap_to_release(const Config& config, const Places& places, const SwapRequest& request) {
@@ -247,30 +289,32 @@ Result<Moved> swap_to_release(const Config& config, const Places& places, const 
   if (!request.dry_run)
     if (auto settled = scene->settle_prepared(config, request.durable, cut_short); !settled)
       return scene->failed(settled);
-  if (state.has_candidate())
-    return fail(
-        Outcome::busy, config.app,
-        fmt::format("a deploy of {} is under way (phase {})", state.candidate, phase_name(state.phase)));
-  auto release = release_to_deploy(scene->releases, state, config, places, request);
-  if (!release) return scene->failed(release);
-  auto moved = scene->moved_to(config.link, *release);
+  if (state.has_candidate()) return fail(Outcome::busy, config.app, what_is_under_way(state, config));
+  auto next = release_to_deploy(scene->releases, state, config, places, request);
+  if (!next) return scene->failed(next);
+  const std::string& release = next->release;
+  auto moved = scene->moved_to(config.link, release);
   if (!moved) return moved;
-  if (scene->current == *release && state.phase == Phase::idle) {
+  const bool once_more = scene->current == release && next->force;
+  if (scene->current == release && state.phase == Phase::idle && !once_more) {
     // Else the next one, which asks for nothing, would get this again.
-    if (!request.dry_run && !request.release) drop_request(places.run_dir, config.app, deploy_request);
+    if (!request.dry_run && !request.release) drop_request(places.run_dir, config.app, RequestKind::deploy);
     moved->to = moved->from;
     moved->changed = false;
     return moved;
   }
+  if (once_more) moved->changed = true;
   if (request.dry_run) return moved;
 
   if (request.durable)
-    if (auto synced = scene->releases.sync(*release); !synced) return scene->failed(synced);
+    if (auto synced = scene->releases.sync(release); !synced) return scene->failed(synced);
   const State before = state;
-  if (auto intended = scene->change->commit(
-          step::intend(state, *release, scene->current, scene->link_text, Moment::now()));
-      !intended)
-    return scene->failed(intended);
+  auto intent = step::intend(state, release, scene->current, scene->link_text, Moment::now());
+  if (intent) {
+    intent->by = std::move(next->by);
+    intent->forced = next->force;
+  }
+  if (auto intended = scene->change->commit(intent); !intended) return scene->failed(intended);
   auto swapped = keep_previous(*scene, config, state, request.durable);
   if (swapped) swapped = point_link(config.link, moved->to, request.durable);
   if (swapped) swapped = scene->change->commit(step::swapped(state, Moment::now()));
@@ -279,7 +323,7 @@ Result<Moved> swap_to_release(const Config& config, const Places& places, const 
       return scene->failed(undone);
     return scene->failed(swapped);
   }
-  drop_request(places.run_dir, config.app, deploy_request);
+  drop_request(places.run_dir, config.app, RequestKind::deploy);
   moved->changed = true;
   return moved;
 }
@@ -289,10 +333,21 @@ Result<Moved> roll_back(const Config& config, const Places& places, const Rollba
   if (!scene) return forward_error(scene);
   State& state = scene->state();
   std::optional<std::string> target = request.release;
+  Asker by = request.by;
+  bool by_person = false;
   if (!target) {
-    auto requested = read_request(places.run_dir, config, rollback_request);
-    if (!requested) return scene->failed(requested);
-    target = *requested;
+    auto requested = read_request(places.run_dir, config, RequestKind::rollback);
+    // Whoever may leave requests must not be able to keep a candidate that fails.
+    if (!requested && !(requested.error().outcome() == Outcome::no && state.has_candidate()))
+      return scene->failed(requested);
+    if (!requested) {
+      scene->note +=
+          fmt::format("{}{} (passed over)", scene->note.empty() ? "" : "; ", requested.error().text());
+    } else if (*requested) {
+      target = (*requested)->release;
+      by_person = true;
+      by = std::move((*requested)->by);
+    }
   }
   const bool nothing_asked = !target && request.reason.empty();
   if (state.phase == Phase::prepared) {
@@ -331,7 +386,7 @@ Result<Moved> roll_back(const Config& config, const Places& places, const Rollba
       return scene->failed(
           Result<void>(fail(Outcome::no, shown, fmt::format("is incomplete: it lacks {}", **missing))));
     if (*target == scene->current && state.phase == Phase::idle) {
-      if (!request.dry_run) drop_request(places.run_dir, config.app, rollback_request);
+      if (!request.dry_run) drop_request(places.run_dir, config.app, RequestKind::rollback);
       return unchanged();
     }
   } else {
@@ -348,13 +403,13 @@ Result<Moved> roll_back(const Config& config, const Places& places, const Rollba
   auto moved = scene->moved_to(config.link, *target);
   if (!moved || request.dry_run) return moved;
 
-  const std::string reason = reason_to_leave(state, request);
+  const std::string reason = reason_to_leave(state, request, by_person);
   if (request.durable)
     if (auto synced = scene->releases.sync(*target); !synced) return scene->failed(synced);
   const State before = state;
-  if (auto intended = scene->change->commit(step::roll_back(state, left, *target, reason, Moment::now()));
-      !intended)
-    return scene->failed(intended);
+  auto intent = step::roll_back(state, left, *target, reason, Moment::now());
+  if (intent) intent->by = std::move(by);
+  if (auto intended = scene->change->commit(intent); !intended) return scene->failed(intended);
   if (auto pointed = point_back(config, moved->to, request.durable); !pointed) {
     // What failed may be what comes after it: the rollback is under way then.
     const auto now = read_link(config.link);
@@ -362,7 +417,7 @@ Result<Moved> roll_back(const Config& config, const Places& places, const Rollba
     auto undone = scene->change->commit(step::taken_back(state, before, pointed.error().text()));
     return undone ? scene->failed(pointed) : scene->failed(undone);
   }
-  drop_request(places.run_dir, config.app, rollback_request);
+  drop_request(places.run_dir, config.app, RequestKind::rollback);
   return moved;
 }
 
@@ -381,11 +436,25 @@ Result<Moved> reconcile(const Config& config, const Places& places, bool durable
     moved.changed = moved.to != moved.from;
     return moved;
   }
-  if (state.phase != Phase::swapped && state.phase != Phase::rolling_back) return moved;
+  if (!state.has_candidate()) return moved;
+  // In the boot in which it began the probation goes on.
+  if (state.phase == Phase::probation && state.since.boot == Moment::now().boot) return moved;
   if (may_repair)
     if (auto may = may_repair(state); !may) return forward_error(may);
+  if (state.phase == Phase::probation) {
+    auto again = may_be_on_probation_again(*scene, state);
+    if (!again) return forward_error(again);
+    if (*again) {
+      if (auto noted = scene->change->commit(step::probation_again(state, Moment::now())); !noted)
+        return forward_error(noted);
+      moved.note = fmt::format("the probation of {} begins again", state.candidate);
+      return moved;
+    }
+  }
 
-  const std::string reason = fmt::format("interrupted in phase {}", phase_name(state.phase));
+  std::string reason = fmt::format("interrupted in phase {}", phase_name(state.phase));
+  if (state.phase == Phase::probation && !state.failure.empty())
+    reason += fmt::format(", after it had failed: {}", state.failure);
   auto target = where_to_resume(*scene, config);
   // Whatever keeps it from being known may be over at the next try.
   if (!target && target.error().outcome() != Outcome::no) return forward_error(target);
@@ -426,22 +495,28 @@ Result<bool> is_outdated(const Config& config, const Places& places) {
   auto releases = Releases::open(config);
   if (!releases) return forward_error(releases);
   auto state = Ledger::read(places.state_dir, config.app);
+  // On probation there is nothing to do, where nothing newer is there either and nobody has asked.
+  if (state && state->phase == Phase::probation &&
+      !has_request(places.run_dir, config.app, RequestKind::deploy).value_or(true)) {
+    auto newest = newest_deployable(*releases, *state, state->candidate);
+    return !newest || *newest != state->candidate;
+  }
   // What cannot be read is for the deploy to set aside.
   if (!state || state->phase != Phase::idle) return true;
   auto current = releases->named_by(config.link);
   if (!current) return forward_error(current);
-  auto requested = read_request(places.run_dir, config, deploy_request);
+  auto requested = read_request(places.run_dir, config, RequestKind::deploy);
   if (!requested) return true; // to be refused
-  if (*requested) return **requested != *current;
+  if (*requested) return (*requested)->force || (*requested)->release != *current;
   auto newest = newest_deployable(*releases, *state, *current);
   return !newest || *newest != *current;
 }
 
 std::vector<std::string> requested_releases(const Config& config, const Places& places) {
   std::vector<std::string> releases;
-  for (const auto& name : {deploy_request, rollback_request})
-    if (const auto request = read_request(places.run_dir, config, name); request && *request)
-      releases.push_back(**request);
+  for (const RequestKind kind : {RequestKind::deploy, RequestKind::rollback})
+    if (const auto request = read_request(places.run_dir, config, kind); request && *request)
+      releases.push_back((*request)->release);
   return releases;
 }
 
@@ -452,7 +527,7 @@ Result<bool> has_candidate_to_leave(const Places& places, const std::string& app
 }
 
 Result<bool> is_rollback_asked_for(const Places& places, const std::string& app) {
-  return has_request(places.run_dir, app, rollback_request);
+  return has_request(places.run_dir, app, RequestKind::rollback);
 }
 
 } // namespace safe_deploy

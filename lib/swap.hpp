@@ -1,5 +1,6 @@
 #pragma once
 
+#include "asker.hpp"
 #include "config.hpp"
 #include "error.hpp"
 #include "ledger.hpp"
@@ -22,22 +23,38 @@ struct Places {
   std::string run_dir;
 };
 
+// Of the probation that goes on; nothing where there is none, or it began before the last boot.
+std::optional<Duration> probation_left(const State& state, const Config& config, const Moment& now);
+
+// Why there can be no other deploy while there is a candidate, for people.
+std::string what_is_under_way(const State& state, const Config& config);
+
 struct SwapRequest {
   std::optional<std::string> release; // else the request RUN_DIR/APP/next, else the newest
-  bool force = false;                 // also one that is bad
+  bool force = false;                 // also one that is bad, if it is named, or current already
   bool durable = true;
   bool dry_run = false;
+  Asker by = {}; // who asks; of a request in RUN_DIR it is who left it
 };
 
 // Which release swap_to_release() would take, for preflight: the one asked for, the one requested in RUN_DIR,
 // or the newest. Outcome::no if there is none, or it may not be deployed.
-Result<std::string> release_to_deploy(const Releases& releases, const State& state, const Config& config,
-                                      const Places& places, const SwapRequest& request);
+struct ToDeploy {
+  std::string release;
+  bool force = false;
+  Asker by = {};
+};
+Result<ToDeploy> release_to_deploy(const Releases& releases, const State& state, const Config& config,
+                                   const Places& places, const SwapRequest& request);
 
-// idle -> prepared -> swapped. Nothing changes if the release is current already and nothing is under way.
+// idle -> prepared -> swapped. Nothing changes if the release is current already and nothing is under way,
+// except by force: then it is deployed once more, and if it fails it is left for what ran well before it.
 // Errors: no (no such release, bad, incomplete, nothing to deploy), busy (a deploy is under way), bad_config,
 // os_error; the state is then as it was.
 Result<Moved> swap_to_release(const Config& config, const Places& places, const SwapRequest& request);
+
+// The reason of a rollback that somebody asked for.
+inline constexpr std::string_view rolled_back_by_hand = "rolled back by hand";
 
 struct RollbackRequest {
   std::optional<std::string>
@@ -45,10 +62,13 @@ struct RollbackRequest {
   std::string reason; // else what was noted when the candidate failed
   bool durable = true;
   bool dry_run = false;
+  Asker by = {};              // who asks; of a request in RUN_DIR it is who left it
+  std::string otherwise = {}; // why a candidate is left where nothing was noted
 };
 
 // Any phase -> rolling-back. Unchanged if the current release is good and neither a release nor a reason nor
-// a request is given. Errors: no (no good release, irreversible, incomplete), bad_config, os_error.
+// a request is given. What is in the place of a request and is none does not keep a candidate from being
+// left. Errors: no (no good release, irreversible, incomplete), bad_config, os_error.
 Result<Moved> roll_back(const Config& config, const Places& places, const RollbackRequest& request);
 
 // Whether what is under way by the record is so no more. Asked while the record is locked; an error keeps it

@@ -176,7 +176,10 @@ Result<std::shared_ptr<Check>> make_server_check(const Values& values, const std
   auto insecure = values.parsed("insecure", parse_boolean, false);
   if (!insecure) return forward_error(insecure);
   demands.insecure = *insecure;
-  return std::make_shared<CertificateServerCheck>(std::move(*target), std::move(demands));
+  const bool needs_no_rights = demands.authorities.empty() && !target->is_unix();
+  auto check = std::make_shared<CertificateServerCheck>(std::move(*target), std::move(demands));
+  if (needs_no_rights) check->ask_as(values.context().unprivileged);
+  return check;
 }
 
 } // namespace

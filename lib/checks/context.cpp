@@ -49,6 +49,7 @@ CheckContext make_context(const Config& config, std::string credentials) {
   CheckContext context{.app = config.app,
                        .link = config.link,
                        .unit = config.unit,
+                       .unprivileged = unprivileged_user(),
                        .credentials = std::move(credentials),
                        .units = std::make_shared<Units>()};
   find_release(config, context);

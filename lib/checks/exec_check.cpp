@@ -6,6 +6,7 @@
 #include "text.hpp"
 
 #include <fmt/format.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -180,6 +181,9 @@ ExecCheck::ExecCheck(std::vector<std::string> words, std::vector<std::string> en
     : program_(std::move(words), std::move(environment)), name_(base_name(program_.path())) {}
 
 Answer ExecCheck::ask(const Deadline& deadline) {
+  if (user() != nullptr && syscall(SYS_geteuid) != static_cast<long>(user()->uid))
+    return Answer::skipped("permission", fmt::format("{}: not run, since only root may run it as {}", name_,
+                                                     printable(user()->name)));
   const auto run = program_.run(deadline);
   if (!run) return Answer::skipped("system", fmt::format("{}: {}", name_, run.error().text()));
   return judge(*run, deadline);
@@ -259,7 +263,14 @@ Result<std::shared_ptr<Check>> make_exec_check(const Values& values) {
   if (!words) return forward_error(words);
   if (words->empty() || !words->front().starts_with('/'))
     return values.wrong("exec", {"", judge::command(""), make_error_code(Outcome::usage)});
-  return std::make_shared<ExecCheck>(std::move(*words), make_environment(values.context()));
+  auto name = values.text("user");
+  if (!name) return forward_error(name);
+  auto check = std::make_shared<ExecCheck>(std::move(*words), make_environment(values.context()));
+  if (name->empty()) return check;
+  auto user = find_user(*name);
+  if (!user) return values.wrong("user", user.error());
+  check->ask_as(*std::move(user));
+  return check;
 }
 
 } // namespace safe_deploy

@@ -16,7 +16,8 @@ namespace safe_deploy {
 // What a program says that keeps to the Monitoring Plugins' guidelines: its exit status is the verdict, its
 // first line the sentence, and what stands behind a '|' are figures. Reasons: "warning" (1), "critical" (2),
 // "unknown" (3), "status" (any other), "signal", "timeout", "not-found", "not-executable"; skipped as
-// "system" where there can be no process. The program's arguments, which may be secret, are never told.
+// "system" where there can be no process, and as "permission" where it is to be another user's and can't. The
+// program's arguments, which may be secret, are never told.
 class ExecCheck final : public Check {
  public:
   ExecCheck(std::vector<std::string> words, std::vector<std::string> environment);
@@ -37,8 +38,8 @@ class ExecCheck final : public Check {
 // told in just these; the units KB, MB ... of the plugins are powers of 1024.
 std::vector<Figure> read_performance_data(std::string_view text);
 
-// exec = PROGRAM ARGUMENT...
-inline constexpr KindKey exec_keys[] = {{"exec", judge::command}};
+// exec = PROGRAM ARGUMENT..., user = NAME.
+inline constexpr KindKey exec_keys[] = {{"exec", judge::command}, {"user"}};
 inline constexpr Explanation exec_explained{
     "What no other kind of check can tell a program can: the plugins that monitoring has already, or a "
     "script of your own.",

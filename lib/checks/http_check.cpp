@@ -216,16 +216,17 @@ Result<HttpRequest> read_http_request(const Values& values, std::string_view url
 namespace {
 
 std::shared_ptr<JqFilters> start_filters(const Values& values, std::vector<std::string> filters,
-                                         std::uint64_t max_body) {
+                                         std::uint64_t max_body, const UserPtr& user) {
   const CheckContext& context = values.context();
   auto tell = [report = context.on_late_error, place = values.place("expect-json")](const Error& error) {
     if (report) report(Error{place, "expect-json: " + error.text(), make_error_code(Outcome::bad_config)});
   };
   return JqFilters::start(std::move(filters), {{"app", context.app}, {"release", context.release}},
-                          std::move(tell), max_body);
+                          std::move(tell), max_body, user);
 }
 
-Result<HttpExpectations> read_expectations(const Values& values, std::uint64_t max_body) {
+Result<HttpExpectations> read_expectations(const Values& values, std::uint64_t max_body,
+                                           const UserPtr& user) {
   HttpExpectations expect;
   auto status = values.parsed("expect-status", StatusRanges::parse, StatusRanges::success());
   if (!status) return forward_error(status);
@@ -243,7 +244,7 @@ Result<HttpExpectations> read_expectations(const Values& values, std::uint64_t m
   }
   auto filters = values.texts("expect-json", quote_for_json);
   if (!filters) return forward_error(filters);
-  if (!filters->empty()) expect.json = start_filters(values, std::move(*filters), max_body);
+  if (!filters->empty()) expect.json = start_filters(values, std::move(*filters), max_body, user);
   return expect;
 }
 
@@ -254,10 +255,12 @@ Result<std::shared_ptr<Check>> make_http_check(const Values& values) {
   if (auto loaded = load_http(); !loaded) return forward_error(loaded);
   auto request = read_http_request(values, "http");
   if (!request) return forward_error(request);
-  auto expectations = read_expectations(values, request->max_body);
+  const UserPtr user = needs_no_rights(*request) ? values.context().unprivileged : nullptr;
+  auto expectations = read_expectations(values, request->max_body, user);
   if (!expectations) return forward_error(expectations);
   auto check = HttpCheck::create(std::move(*request), std::move(*expectations), values.context().identity);
   if (!check) return values.wrong("http", check.error());
+  (*check)->ask_as(user);
   return std::move(*check);
 }
 

@@ -21,6 +21,8 @@ struct CheckContext {
   std::string release_unknown = {}; // why it could not be found out; empty if it is known, or there is none
   std::string link = {};
   std::string unit = {};
+  // As whom to ask what needs no rights (unprivileged_user()); nullptr: as whoever runs the tool.
+  UserPtr unprivileged = {};
   // Where credential:NAME is found ($CREDENTIALS_DIRECTORY); empty if the process was given none.
   std::string credentials = {};
   std::shared_ptr<Units> units = {}; // systemd's word on units; nullptr: each check asks for itself

@@ -209,16 +209,22 @@ Answer MetricCheck::judge(double value) const {
 
 namespace {
 
-Result<std::shared_ptr<MetricSource>> read_source(const Values& values) {
+struct Source {
+  std::shared_ptr<MetricSource> source;
+  bool needs_no_rights;
+};
+
+Result<Source> read_source(const Values& values) {
   if (values.has("url") == values.has("file"))
     return fail(Outcome::bad_config, values.place("metric"),
                 "metric: either url or file must say where the metrics are");
   if (values.has("url")) {
     auto request = read_http_request(values, "url");
     if (!request) return forward_error(request);
+    const bool free = needs_no_rights(*request);
     auto source = make_metric_url(std::move(*request), values.context().identity);
     if (!source) return values.wrong("url", source.error());
-    return source;
+    return Source{std::move(*source), free};
   }
   for (const char* key : {"header", "bearer", "cacert", "cert", "key", "insecure", "unix-socket"})
     if (values.has(key))
@@ -226,7 +232,7 @@ Result<std::shared_ptr<MetricSource>> read_source(const Values& values) {
                   fmt::format("{}: is for a url, and not for a file", key));
   auto path = values.text("file");
   if (!path) return forward_error(path);
-  return make_metric_file(std::move(*path));
+  return Source{make_metric_file(std::move(*path)), false};
 }
 
 Result<MetricBounds> read_bounds(const Values& values) {
@@ -267,7 +273,9 @@ Result<std::shared_ptr<Check>> make_metric_check(const Values& values) {
   if (!bounds) return forward_error(bounds);
   auto source = read_source(values);
   if (!source) return forward_error(source);
-  return std::make_shared<MetricCheck>(std::move(*expression), *bounds, std::move(*source));
+  auto check = std::make_shared<MetricCheck>(std::move(*expression), *bounds, std::move(source->source));
+  if (source->needs_no_rights) check->ask_as(values.context().unprivileged);
+  return check;
 }
 
 } // namespace safe_deploy

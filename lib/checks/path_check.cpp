@@ -3,6 +3,7 @@
 #include "checks/word_list.hpp"
 #include "name.hpp"
 #include "quantity.hpp"
+#include "user.hpp"
 
 #include <fmt/format.h>
 
@@ -105,8 +106,8 @@ std::optional<Answer> PathCheck::judge_type(const Seen& seen) const {
 std::optional<Answer> PathCheck::judge_owner(const struct stat& status) const {
   const auto& [user, group] = question_.owner;
   if (!user.empty())
-    if (auto wrong = judge_id("uid", user, find_user(user), status.st_uid)) return wrong;
-  if (!group.empty()) return judge_id("gid", group, find_group(group), status.st_gid);
+    if (auto wrong = judge_id("uid", user, find_user_id(user), status.st_uid)) return wrong;
+  if (!group.empty()) return judge_id("gid", group, find_group_id(group), status.st_gid);
   return std::nullopt;
 }
 

@@ -25,9 +25,4 @@ struct FileOwner {
   static Result<FileOwner> parse(std::string_view text); // Outcome::usage
 };
 
-// The number of a user or a group by the system's databases (nsswitch.conf(5)), or the number itself. They
-// may ask another machine and block. Outcome::no where there is no such name.
-Result<uid_t> find_user(const std::string& name);
-Result<gid_t> find_group(const std::string& name);
-
 } // namespace safe_deploy

@@ -20,6 +20,7 @@ Answer ReleasesCheck::ask(const Deadline&) {
   if (!current) return no("link", current.error());
   // A record that cannot be read is set aside by the deploy: nothing is known of any release then.
   const auto state = Ledger::read(places_.state_dir, config_.app);
+  if (state && state->has_candidate()) return Answer::no("under-way", what_is_under_way(*state, config_));
   const auto next = release_to_deploy(*releases, state.value_or(State{}), config_, places_, {});
   if (!next) return no("none", next.error());
   Answer answer{.verdict = Verdict::yes, .reason = "ok", .sentence = {}};
@@ -27,15 +28,17 @@ Answer ReleasesCheck::ask(const Deadline&) {
   if (!state) {
     answer.verdict = Verdict::warning;
     answer.reason = "record";
-    answer.sentence =
-        fmt::format("{} would be deployed, but the record cannot be read: {}", *next, state.error().text());
-  } else if (*next == *current) {
+    answer.sentence = fmt::format("{} would be deployed, but the record cannot be read: {}", next->release,
+                                  state.error().text());
+  } else if (next->release == *current && next->force) {
+    answer.sentence = fmt::format("{} is current, and deployed once more", *current);
+  } else if (next->release == *current) {
     answer.verdict = Verdict::warning;
     answer.reason = "nothing-new";
     answer.sentence = fmt::format("{} is current already, and nothing newer can be deployed", *current);
   } else {
-    answer.sentence =
-        fmt::format("{} is next, {}", *next, current->empty() ? "the first one" : *current + " is current");
+    answer.sentence = fmt::format("{} is next, {}", next->release,
+                                  current->empty() ? "the first one" : *current + " is current");
   }
   return answer;
 }

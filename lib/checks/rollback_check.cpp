@@ -14,9 +14,10 @@ Answer RollbackCheck::ask(const Deadline&) {
   if (!state)
     return Answer::no("record", fmt::format("no release is known to be good: the record cannot be read: {}",
                                             state.error().text()));
-  const auto next = release_to_deploy(*releases, *state, config_, places_, {});
-  if (!next) return skipped(next.error());
-  if (*next == *current && state->phase == Phase::idle)
+  const auto to_deploy = release_to_deploy(*releases, *state, config_, places_, {});
+  if (!to_deploy) return skipped(to_deploy.error());
+  const std::string* next = &to_deploy->release;
+  if (*next == *current && state->phase == Phase::idle && !to_deploy->force)
     return Answer::skipped("nothing-new", fmt::format("{} is current already: nothing is deployed", *next));
   const auto one_way = releases->is_irreversible(*next);
   if (!one_way) return skipped(one_way.error());

@@ -139,7 +139,10 @@ Result<std::shared_ptr<Check>> make_tcp_check(const Values& values) {
   if (talk.expect.size() > TcpCheck::most_received)
     return values.wrong(
         "expect", {"", "is longer than the answer that is read (64K)", make_error_code(Outcome::bad_config)});
-  return std::make_shared<TcpCheck>(std::move(*target), std::move(talk), values.context().identity);
+  const bool needs_no_rights = !target->is_unix();
+  auto check = std::make_shared<TcpCheck>(std::move(*target), std::move(talk), values.context().identity);
+  if (needs_no_rights) check->ask_as(values.context().unprivileged);
+  return check;
 }
 
 } // namespace safe_deploy
