@@ -1,4 +1,5 @@
 #include "app.hpp"
+#include "asker_here.hpp"
 #include "moved.hpp"
 #include "name.hpp"
 #include "options.hpp"
@@ -15,7 +16,7 @@ constexpr Option options[] = {
     {0, "allow-dangling", "", "TARGET need not exist"},
     {0, "no-sync", "", "do not wait for the disk"},
     {'n', "dry-run", "", "say what would be done"},
-    {0, "force", "", "with --app: also a release that is bad"},
+    {0, "force", "", "with --app: also a release that is bad or current"},
     json_option,
     quiet_option,
     app_option,
@@ -41,7 +42,8 @@ Result<Moved> change_app_link(const CommandLine& line, Reporter& report) {
   SwapRequest request{.release = {},
                       .force = line.has("force"),
                       .durable = !line.has("no-sync"),
-                      .dry_run = line.has("dry-run")};
+                      .dry_run = line.has("dry-run"),
+                      .by = asker_by_hand()};
   if (!line.arguments.empty()) {
     auto release = parse_release_name(line.arguments[0]);
     if (!release) return forward_error(release);

@@ -3,6 +3,7 @@
 #include "health/request.hpp"
 #include "health/watch.hpp"
 #include "http_options.hpp"
+#include "keep_answers.hpp"
 #include "message_ids.hpp"
 #include "options.hpp"
 #include "policy.hpp"
@@ -10,6 +11,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -26,7 +28,9 @@ constexpr Option own_options[] = {
     {0, "attempt-timeout", "TIME", "for one attempt (default 5s)"},
     {'t', "timeout", "TIME", "for everything (default 60s; 0: for ever)"},
     {0, "rise", "N", "so many yeses in a row (default 1)"},
-    {0, "hold", "TIME", "once healthy, stay so for this long"},
+    {0, "hold", "TIME",
+     "once healthy, stay so for this long (default with\n"
+     "--when watch: its duration, from the beginning)"},
     {0, "unit", "UNIT", "it must be UNIT that answers, and go on running"},
     {0, "pid", "PID",
      "give up when this process ends (default $MAINPID,\nelse the main process of UNIT; 0: none)"},
@@ -49,20 +53,28 @@ constexpr auto options = [] {
 
 constexpr ToolDescription tool{
     .name = "health-wait",
-    .usage = "[OPTIONS] URL...\n       health-wait [OPTIONS] --app NAME",
+    .usage =
+        "[OPTIONS] URL... [-- COMMAND...]\n"
+        "       health-wait [OPTIONS] --app NAME [-- COMMAND...]",
     .summary = "Wait until healthy.",
     .options = options,
     .epilogue =
+        "COMMAND takes its place when healthy.\n"
         "Exit status: 0 healthy, 1 no, 2 usage, 71 system error, 78 wrong configuration,\n"
-        "124 timed out.\n"};
+        "124 timed out, 126 COMMAND cannot be executed, 127 COMMAND not found.\n",
+    .takes_command = true};
 
 // A live line on a terminal; elsewhere a line for each answer that was not the last one, or lasts. The last
 // one is told with how it ended.
 class Progress {
  public:
-  Progress(Reporter& report, StartLimit limit) : report_(report), limit_(limit) { extend(); }
+  Progress(Reporter& report, StartLimit limit, const Request& request)
+      : report_(report), limit_(limit), request_(request) {
+    extend();
+  }
 
   void on_answer(const Asking& last, Duration elapsed) {
+    if (request_.is_watch) note(last);
     // Nobody there yet is how every start begins: that is told only when it lasts.
     if (last_.counts) tell();
     last_ = last.answer;
@@ -74,9 +86,21 @@ class Progress {
     extend();
     tell();
     show(elapsed);
+    if (std::exchange(noted_, false)) keep_last_answers(*request_.app, request_.when, answers_);
   }
 
  private:
+  // A watch takes long: how it stands is kept meanwhile.
+  void note(const Asking& last) {
+    const auto known = std::find_if(answers_.begin(), answers_.end(),
+                                    [&](const Asking& asking) { return asking.name == last.name; });
+    if (known == answers_.end())
+      answers_.push_back(last);
+    else
+      *known = last;
+    noted_ = true;
+  }
+
   void tell() {
     if (!std::exchange(told_, true) && !report_.on_terminal()) report_.say(Priority::info, last_.sentence);
   }
@@ -94,6 +118,9 @@ class Progress {
 
   Reporter& report_;
   StartLimit limit_;
+  const Request& request_;
+  std::vector<Asking> answers_ = {};
+  bool noted_ = false;
   Answer last_ = {};
   bool told_ = true;
 };
@@ -104,7 +131,6 @@ constexpr auto before_systemd = std::chrono::milliseconds(300);
 UntilYes make_wait(const Request& request, Watched& watched, Progress& progress) {
   UntilYes wait;
   wait.checks = request.checks;
-  for (Asked& asked : wait.checks) asked.interval = request.interval;
   wait.started = request.started;
   wait.deadline = request.deadline;
   if (const auto [limit, extendable] = watched.start_limit; limit != without_limit && !extendable)
@@ -115,10 +141,13 @@ UntilYes make_wait(const Request& request, Watched& watched, Progress& progress)
   wait.attempts = request.attempts;
   wait.rise = request.rise;
   wait.hold = request.hold;
+  wait.is_there = request.is_watch;
   wait.pid = watched.process ? watched.process->pid() : 0;
   wait.extra_fd = watched.events.get();
   wait.on_extra = [&watched, late = request.late_error]() -> std::optional<std::string> {
     if (const auto error = late->get()) return error->text();
+    if (watched.probation)
+      if (auto over = watched.probation->look()) return over;
     return watched.unit ? watched.unit->look() : std::nullopt;
   };
   wait.on_answer = [&progress](const Asking& last, Duration elapsed) { progress.on_answer(last, elapsed); };
@@ -146,17 +175,27 @@ void note_failure(const Request& request, const std::string& reason, Reporter& r
 int finish(const Waited& waited, const Conclusion& conclusion, const Request& request,
            const CommandLine& line, Reporter& report) {
   report.wipe_live();
+  if (request.app) keep_last_answers(*request.app, request.when, waited.answers);
   Notice::status(conclusion.text);
   if (line.has("json")) fmt::print("{}\n", to_text(to_json(waited, conclusion)));
   if (conclusion.code == 0) {
-    if (!line.has("json") && !line.has("quiet")) fmt::print("{}\n", conclusion.text);
-    return 0;
+    // With a command, standard output is the command's alone.
+    if (!line.command.empty())
+      report.say(Priority::info, conclusion.text, {}, {{"SAFE_DEPLOY_ANSWER", "yes"}});
+    else if (!line.has("json") && !line.has("quiet"))
+      fmt::print("{}\n", conclusion.text);
+    return line.command.empty() ? 0 : become(line.command, report);
   }
   const bool unhealthy = conclusion.code == static_cast<int>(Outcome::no) ||
                          conclusion.code == static_cast<int>(Outcome::timed_out);
   if (!conclusion.check.empty()) report.set_field("SAFE_DEPLOY_CHECK", conclusion.check);
-  report.say(Priority::error, conclusion.text, unhealthy ? message_unhealthy : MessageId());
-  if (unhealthy && request.app) note_failure(request, conclusion.text, report);
+  report.say(Priority::error, conclusion.text,
+             !unhealthy         ? MessageId()
+             : request.is_watch ? message_watch_failed
+                                : message_unhealthy);
+  // What leads back from the candidate already has its own reason.
+  const bool is_over = conclusion.outcome == "probation-over";
+  if (unhealthy && request.app && !is_over) note_failure(request, conclusion.text, report);
   return conclusion.code;
 }
 
@@ -167,7 +206,7 @@ Result<int> run(const CommandLine& line, Reporter& report) {
   if (!watched && watched.error().outcome() == Outcome::no)
     return finish({}, not_begun(watched.error().text()), *request, line, report);
   if (!watched) return forward_error(watched);
-  Progress progress(report, watched->start_limit);
+  Progress progress(report, watched->start_limit, *request);
   auto waited = wait_until_yes(make_wait(*request, *watched, progress));
   if (!waited) return forward_error(waited);
   return finish(*waited, conclude(*waited, *request, *watched), *request, line, report);

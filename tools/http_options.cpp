@@ -49,7 +49,8 @@ Result<HttpRequest> read_http_request(const CommandLine& line, const std::string
 }
 
 Result<HttpExpectations> read_http_expectations(const CommandLine& line,
-                                                std::function<void(const Error&)> on_late_error) {
+                                                std::function<void(const Error&)> on_late_error,
+                                                UserPtr user) {
   HttpExpectations expect;
   if (line.has("expect-status")) {
     auto status = of_option("expect-status", StatusRanges::parse(line.value("expect-status")));
@@ -75,7 +76,8 @@ Result<HttpExpectations> read_http_expectations(const CommandLine& line,
   if (filters.empty()) return expect;
   auto max_body = read_max_body(line);
   if (!max_body) return forward_error(max_body);
-  expect.json = JqFilters::start(std::move(filters), {}, std::move(on_late_error), *max_body);
+  expect.json =
+      JqFilters::start(std::move(filters), {}, std::move(on_late_error), *max_body, std::move(user));
   return expect;
 }
 

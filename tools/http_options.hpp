@@ -29,8 +29,9 @@ inline constexpr Option http_options[] = {
 // The settings for `url`. Outcome::usage for a value that cannot be.
 Result<HttpRequest> read_http_request(const CommandLine& line, const std::string& url);
 
-// `on_late_error`: see CheckContext.
+// `on_late_error`: see CheckContext. `user`: as whom the check is asked.
 Result<HttpExpectations> read_http_expectations(const CommandLine& line,
-                                                std::function<void(const Error&)> on_late_error);
+                                                std::function<void(const Error&)> on_late_error,
+                                                UserPtr user = {});
 
 } // namespace safe_deploy

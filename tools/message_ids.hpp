@@ -23,4 +23,17 @@ inline constexpr MessageId message_unhealthy =
 inline constexpr MessageId message_not_pruned =
     "2a22a7913ede47a1b66432c82b04cc75"; // an old release could not be removed
 
+inline constexpr MessageId message_on_probation =
+    "4cdaf74f0c0b4aa9b4b6df16ee02cb91"; // a release is healthy, and watched before it is called good
+inline constexpr MessageId message_watch_failed =
+    "3f9e6f2d6a5b4c7f9f0ce3a1b7d82e64"; // what is on probation failed
+inline constexpr MessageId message_check_failed =
+    "b0a2f9f54d2c4a0f8be1c7a9d35e6f18"; // the monitor: a check that said yes says no
+inline constexpr MessageId message_recovered =
+    "7d1c40b36a7e4f3c9a8452e0f6b91cd3"; // the monitor: and says yes again
+inline constexpr MessageId message_app_failed =
+    "e2c8d8577b0f4c0d86a3f1957a4be0c2"; // the app's unit failed, and not in a deploy
+inline constexpr MessageId message_incident =
+    "95f1e7a04cf94c82b3d60b8e5d7a1f36"; // an incident was opened, or happened once more
+
 } // namespace safe_deploy

@@ -1,4 +1,5 @@
 #include "app.hpp"
+#include "beside.hpp"
 #include "checks/port_check.hpp"
 #include "json.hpp"
 #include "message_ids.hpp"
@@ -10,6 +11,7 @@
 #include "wait_options.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -38,6 +40,7 @@ constexpr Option options[] = {
     quiet_option,
     app_option,
     config_dir_option,
+    state_dir_option,
 };
 
 constexpr ToolDescription tool{
@@ -60,6 +63,7 @@ struct Request {
   Duration interval = std::chrono::seconds(1);
   std::string unit; // watched while waiting
   pid_t pid = 0;
+  std::string app; // whose port it is; empty: nobody's that is configured
 };
 
 Result<void> refuse_together(const CommandLine& line, const char* one, const char* other) {
@@ -128,6 +132,7 @@ Result<Request> read_app_request(const CommandLine& line, Reporter& report) {
     question.unit = app->config.unit;
   }
   request.unit = question.unit;
+  request.app = app->config.app;
   if (app->config.listen.empty()) return request; // nothing to wait for
   auto target = parse_target(app->config.listen);
   if (!target) return fail(Outcome::bad_config, app->config.file, target.error().text());
@@ -306,20 +311,35 @@ void print_answer(const Waited& waited, const CommandLine& line, Reporter& repor
   for (const auto& asking : waited.answers) {
     if (!asking.answer.good()) continue;
     if (!line.command.empty())
-      report.say(Priority::info, asking.answer.sentence);
+      report.say(Priority::info, asking.answer.sentence, {}, {{"SAFE_DEPLOY_ANSWER", "yes"}});
     else if (!line.has("quiet"))
       fmt::print("{}\n", asking.answer.sentence);
   }
 }
 
-Result<int> finish(const Waited& waited, const Conclusion& conclusion, const CommandLine& line,
-                   const Checks& checks, Reporter& report) {
+// Where it is a part of a start, the rollback that follows of a candidate tells why. By the tool that keeps
+// the record: in this one, which runs before each start, it would be dead weight.
+void note_failing(const std::string& app, const std::string& reason, const CommandLine& line,
+                  Reporter& report) {
+  if (app.empty() || !report.in_journal() || geteuid() != 0) return;
+  const Directories where = directories(line);
+  auto noted =
+      run_beside({"release-mark", "--app", app, "--state-dir", where.state, "failing", "--reason", reason});
+  if (!noted)
+    report.say(Priority::warning, fmt::format("the failure is not recorded: {}", noted.error().text()));
+}
+
+Result<int> finish(const Waited& waited, const Conclusion& conclusion, const Request& request,
+                   const CommandLine& line, const Checks& checks, Reporter& report) {
   report.wipe_live();
   if (line.has("json")) print_json(waited, conclusion, checks);
   if (conclusion.code != 0) {
     const bool held = std::any_of(waited.answers.begin(), waited.answers.end(),
                                   [](const Asking& asking) { return asking.answer.reason == "held"; });
     report.say(Priority::error, conclusion.text, held ? message_port_held : MessageId());
+    const bool is_no = conclusion.code == static_cast<int>(Outcome::no) ||
+                       conclusion.code == static_cast<int>(Outcome::timed_out);
+    if (is_no) note_failing(request.app, conclusion.text, line, report);
     return conclusion.code;
   }
   if (!line.has("json")) print_answer(waited, line, report);
@@ -361,7 +381,7 @@ Result<int> run(const CommandLine& line, Reporter& report) {
   auto waited = wait_until_yes(std::move(wait));
   if (!waited) return forward_error(waited);
   if (line.has("verbose")) progress.tell_limitations();
-  return finish(*waited, conclude(*waited, process), line, checks, report);
+  return finish(*waited, conclude(*waited, process), *request, line, checks, report);
 }
 
 } // namespace

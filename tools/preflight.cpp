@@ -2,6 +2,7 @@
 #include "checks/context.hpp"
 #include "checks/standard.hpp"
 #include "checks/standard_names.hpp"
+#include "keep_answers.hpp"
 #include "late_error.hpp"
 #include "message_ids.hpp"
 #include "options.hpp"
@@ -214,6 +215,7 @@ Result<int> ask_and_tell(const CommandLine& line, Reporter& report) {
   for (const auto& check : *checks) asked.push_back(check.asked);
   const auto answers = ask_once(std::move(asked), Deadline::never());
   if (auto error = late_error->get()) return tl::unexpected<Error>(std::move(*error));
+  if (!line.has("only")) keep_last_answers(*app, line.value("when", "preflight"), answers);
   return tell({app->config.app, line.value("when", "preflight"), *checks, answers}, line, report);
 }
 

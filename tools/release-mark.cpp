@@ -1,16 +1,21 @@
 #include "app.hpp"
+#include "bus.hpp"
+#include "incidents.hpp"
 #include "json.hpp"
 #include "ledger.hpp"
 #include "message_ids.hpp"
 #include "name.hpp"
 #include "options.hpp"
+#include "quantity.hpp"
 #include "releases.hpp"
+#include "unit_names.hpp"
 
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
+#include <optional>
 #include <set>
 
 using namespace safe_deploy;
@@ -40,14 +45,17 @@ constexpr Option options[] = {
 constexpr ToolDescription tool{
     .name = "release-mark",
     .usage =
-        "--app NAME [OPTIONS] good|bad|passed|stuck|clear [RELEASE]\n"
+        "--app NAME [OPTIONS] good|bad|clear [RELEASE]\n"
+        "       release-mark --app NAME [OPTIONS] passed|held|failing|stuck\n"
         "       release-mark --app NAME --is WHAT [RELEASE]\n"
         "       release-mark --app NAME --list",
     .summary = "Record or show what is known of an app's releases.",
     .options = options,
     .epilogue =
         "good, bad: the verdict on RELEASE, or on the candidate or current one. passed:\n"
-        "the health gate is passed. stuck: a person is needed. clear: forget the verdict.\n"
+        "the health gate is passed. held: the probation is over, all is well. failing:\n"
+        "why the candidate fails, for the rollback. stuck: a person is needed. clear:\n"
+        "forget the verdict.\n"
         "Exit status: 0 done or yes, 1 no or refused, 2 usage, 71 system error,\n"
         "75 locked, 78 wrong configuration, 255 outdated or rollback-due can't be told.\n"};
 
@@ -67,6 +75,42 @@ Result<std::string> release_meant(const CommandLine& line, std::size_t index, co
   return current;
 }
 
+// A deploy that is refused ends as a unit that failed, and so comes here, too, as does one whose hooks failed
+// when it had passed. What is on probation is not to be left for that: as long as its watch goes on, nothing
+// speaks against it, and nobody has asked. A watch that has not begun, because the unit of the deploy failed
+// after all, is begun here.
+Result<bool> is_well_on_probation(const App& app) {
+  const auto state = Ledger::read(app.places.state_dir, app.config.app);
+  if (!state || state->phase != Phase::probation || !state->failure.empty() || !state->condemned.empty())
+    return false;
+  auto asked = is_rollback_asked_for(app.places, app.config.app);
+  if (!asked || *asked) return asked.map([](bool yes) { return !yes; });
+  auto bus = Bus::open_system();
+  const auto watch =
+      bus ? bus->unit(watch_unit(app.config.app)) : Result<UnitState>(tl::unexpected<Error>(bus.error()));
+  if (!watch) return false;
+  const bool has_begun = state->since.boot != Moment::now().boot ||
+                         std::chrono::duration<double>(watch->inactive_exit.time_since_epoch()).count() >=
+                             state->since.monotonic;
+  if (watch->active_state == "inactive" && !watch->has_job && !has_begun)
+    return bus->queue_job("StartUnit", watch_unit(app.config.app)).has_value();
+  return watch->active_state == "active" || watch->active_state == "activating" ||
+         (watch->active_state == "inactive" && watch->has_job);
+}
+
+// On probation the app serves. It is not to be stopped for a rollback that can't be: then a person is called,
+// and decides.
+Result<void> can_be_left(const CommandLine& line, const App& bare, Reporter& report) {
+  const auto state = Ledger::read(bare.places.state_dir, bare.config.app);
+  if (!state || state->phase != Phase::probation) return {};
+  auto app = load_app(line, bare.config.app, report);
+  if (!app) return {}; // it is left all the same
+  auto would =
+      roll_back(app->config, app->places, {.release = {}, .reason = "", .durable = true, .dry_run = true});
+  if (would || would.error().outcome() != Outcome::no) return {};
+  return forward_error(would);
+}
+
 // Whether a rollback unit has something to do: a candidate is live, for which the record alone is asked (a
 // rollback must not hang on a configuration that broke meanwhile), or somebody asked for a rollback that can
 // be done. One that can't be is refused here, before the app is stopped for it.
@@ -79,7 +123,18 @@ Result<bool> is_rollback_due(const CommandLine& line, Reporter& report) {
   const std::string record = fmt::format("{}/{}", bare->places.state_dir, bare->config.app);
   if (due && *due && access(record.c_str(), W_OK) < 0 && errno == EROFS)
     return fail_errno(record, "a rollback is due and cannot be recorded");
-  if (!due || *due) return due;
+  if (due && *due) {
+    auto well = is_well_on_probation(*bare);
+    if (well && !*well)
+      if (auto can = can_be_left(line, *bare, report); !can) return forward_error(can);
+    if (!well || !*well) return well.map([](bool) { return true; });
+    report.say(Priority::notice,
+               fmt::format("nothing speaks against what is on probation: it stays; 'safe-deploy rollback {}' "
+                           "leads back from it",
+                           bare->config.app));
+    return false;
+  }
+  if (!due) return due;
   auto asked = is_rollback_asked_for(bare->places, bare->config.app);
   if (!asked || !*asked) return asked;
   auto app = load_app(line, bare->config.app, report);
@@ -193,6 +248,11 @@ Result<int> list(const CommandLine& line, Reporter& report) {
 struct Marked {
   std::string release;
   std::string sentence;
+  MessageId id = {};
+  Priority priority = Priority::notice;
+  // What went wrong before it, and when that was over; for a person to look into.
+  std::optional<Incident> incident = {};
+  std::string until = {};
 };
 
 Result<Marked> mark_passed(Ledger::Change& change, const Config& config) {
@@ -205,14 +265,46 @@ Result<Marked> mark_passed(Ledger::Change& change, const Config& config) {
     if (!state.is(*current, Mark::good)) return fail(Outcome::no, config.app, "no deploy is under way");
     return Marked{*current, fmt::format("{} is good already", *current)};
   }
+  if (state.phase == Phase::probation) return fail(Outcome::no, config.app, what_is_under_way(state, config));
   const std::string left = state.candidate;
   const std::string release = rolled_back ? state.target : state.candidate;
-  if (auto done = change.commit(step::passed(state, false, now)); !done) return forward_error(done);
-  if (rolled_back && left == release) return Marked{release, fmt::format("{} is good", release)};
-  if (rolled_back)
-    return Marked{release, fmt::format("rolled back{}{} to {}: {}", left.empty() ? "" : " from ", left,
-                                       release, state.last.reason)};
-  return Marked{release, fmt::format("{} is good", release)};
+  const std::string until = state.since.at;
+  const Duration probation = config.watch_duration;
+  if (auto done = change.commit(step::passed(state, probation > Duration::zero(), now)); !done)
+    return forward_error(done);
+  if (state.phase == Phase::probation)
+    return Marked{release,
+                  fmt::format("{} is healthy, on probation for {}", release, format_duration(probation)),
+                  message_on_probation};
+  if (!rolled_back) return Marked{release, fmt::format("{} is good", release), message_deployed};
+  Marked marked{release, fmt::format("{} is good", release), message_rolled_back, Priority::warning};
+  if (left == release) return marked;
+  marked.sentence = fmt::format("rolled back{}{} to {}: {}", left.empty() ? "" : " from ", left, release,
+                                state.last.reason);
+  // What a person has asked for, of a release that was good, nobody has to look into.
+  if (state.last.release != left || state.last.reason == rolled_back_by_hand) return marked;
+  marked.incident = Incident{.kind = "rolled-back",
+                             .app = config.app,
+                             .release = left,
+                             .reason = state.last.reason,
+                             .done = fmt::format("rolled back to {}, which is healthy", release)};
+  marked.until = until;
+  return marked;
+}
+
+// The probation is over, as its watch has it.
+Result<Marked> mark_held(Ledger::Change& change, const Config& config) {
+  State& state = change.state();
+  if (state.phase == Phase::idle && state.is(state.current, Mark::good))
+    return Marked{state.current, fmt::format("{} is good already", state.current)};
+  const std::string release = state.candidate;
+  if (auto done = change.commit(step::held(state, Moment::now())); !done) return forward_error(done);
+  return Marked{
+      release,
+      config.watch_duration > Duration::zero()
+          ? fmt::format("{} is good, after {} on probation", release, format_duration(config.watch_duration))
+          : fmt::format("{} is good", release),
+      message_deployed};
 }
 
 Result<Marked> mark_release(Ledger::Change& change, const CommandLine& line, const Config& config,
@@ -236,7 +328,7 @@ Result<Marked> mark_release(Ledger::Change& change, const CommandLine& line, con
   return Marked{*release, fmt::format("{} is {}", *release, what)};
 }
 
-Result<Marked> mark_stuck(Ledger::Change& change, const std::string& reason) {
+Result<Marked> mark_stuck(Ledger::Change& change, const std::string& app, const std::string& reason) {
   State& state = change.state();
   // At rest nothing has failed; unless the record that knew was lost.
   const bool lost = !state.lost.empty();
@@ -244,21 +336,55 @@ Result<Marked> mark_stuck(Ledger::Change& change, const std::string& reason) {
                                             lost ? step::Blame::nobody : step::Blame::candidate));
       !done)
     return forward_error(done);
-  return Marked{state.candidate, fmt::format("stuck, a person is needed: {}", state.stuck)};
+  return Marked{state.candidate, fmt::format("stuck, a person is needed: {}", state.stuck), message_stuck,
+                Priority::error,
+                Incident{.kind = "stuck",
+                         .app = app,
+                         .release = state.candidate,
+                         .reason = state.stuck,
+                         .done = "nothing more is tried without a person"}};
 }
 
-MessageId message_of(const std::string& what, const State& state) {
-  if (what == "stuck") return message_stuck;
-  if (what == "passed") return state.last.outcome == "rolled-back" ? message_rolled_back : message_deployed;
-  return {};
+// After what was to be done is done: no deploy and no rollback waits for it.
+void hand_over(const Marked& marked, const App& app, const LastDeploy& deploy, const CommandLine& line,
+               Reporter& report) {
+  if (!marked.incident) return;
+  Incident incident = *marked.incident;
+  std::string unit = app.config.unit;
+  if (unit.empty())
+    if (const auto config = load_config(directories(line).config, app.config.app); config)
+      unit = config->unit;
+  incident.lines = last_lines(unit, deploy, marked.until);
+  (void)report_incident(app.places, std::move(incident), report);
+}
+
+// The first reason is kept, and told by the rollback that follows. Where no candidate is live nobody asks for
+// it. It comes from a start that has failed, which is not to be held up.
+Result<int> note_failing(const CommandLine& line, Reporter& report) {
+  if (line.value("reason").empty()) return fail(Outcome::usage, "--reason", "is needed");
+  auto app = app_without_config(line, line.value("app"), report);
+  if (!app) return forward_error(app);
+  auto state = Ledger::read(app->places.state_dir, app->config.app);
+  if (!state) return forward_error(state);
+  if (!state->has_candidate()) return 0;
+  auto change = Ledger::Change::begin(app->places.state_dir, app->config.app, std::chrono::seconds(1));
+  if (!change) return forward_error(change);
+  if (!change->state().has_candidate()) return 0;
+  auto noted = change->commit(step::note_failure(change->state(), line.value("reason"), Moment::now()));
+  if (!noted) return forward_error(noted);
+  return 0;
 }
 
 Result<int> change_record(const CommandLine& line, Reporter& report) {
   const std::string what = line.arguments.empty() ? "" : line.arguments[0];
+  if (what == "failing") {
+    if (line.arguments.size() > 1) return fail(Outcome::usage, line.arguments[1], "is one argument too many");
+    return note_failing(line, report);
+  }
   const bool names_release = what == "good" || what == "bad" || what == "clear";
-  if (!names_release && what != "passed" && what != "stuck")
+  if (!names_release && what != "passed" && what != "held" && what != "stuck")
     return fail(Outcome::usage, fmt::format("'{}'", printable(what, 40)),
-                "is none of good, bad, passed, stuck, clear");
+                "is none of good, bad, passed, held, failing, stuck, clear");
   const std::size_t most = names_release ? 2 : 1;
   if (line.arguments.size() > most)
     return fail(Outcome::usage, line.arguments[most], "is one argument too many");
@@ -273,21 +399,21 @@ Result<int> change_record(const CommandLine& line, Reporter& report) {
   if (!change->set_aside().empty())
     report.say(Priority::warning, change->set_aside(), message_record_set_aside);
   auto marked = what == "passed"  ? mark_passed(*change, app->config)
-                : what == "stuck" ? mark_stuck(*change, line.value("reason"))
+                : what == "held"  ? mark_held(*change, app->config)
+                : what == "stuck" ? mark_stuck(*change, app->config.app, line.value("reason"))
                                   : mark_release(*change, line, app->config, what);
   if (!marked) return forward_error(marked);
   report.set_field("SAFE_DEPLOY_RELEASE", marked->release);
   if (line.has("json")) {
     fmt::print("{}\n", state_to_json(app->config.app, change->state()));
   } else if (report.in_journal()) {
-    const Priority priority = what == "stuck"                                 ? Priority::error
-                              : change->state().last.outcome == "rolled-back" ? Priority::warning
-                                                                              : Priority::notice;
-    report.say(priority, fmt::format("{}: {}", app->config.app, marked->sentence),
-               message_of(what, change->state()));
+    report.say(marked->priority, fmt::format("{}: {}", app->config.app, marked->sentence), marked->id);
   } else if (!line.has("quiet")) {
     fmt::print("{}: {}\n", app->config.app, marked->sentence);
   }
+  const LastDeploy deploy = change->state().last;
+  { const Ledger::Change unlocked = *std::move(change); }
+  hand_over(*marked, *app, deploy, line, report);
   return 0;
 }
 
@@ -306,7 +432,7 @@ Result<int> run(const CommandLine& line, Reporter& report) {
   }
   if (!line.has("is")) {
     const std::string verb = line.arguments.empty() ? "" : line.arguments[0];
-    if (verb == "passed" || verb == "clear")
+    if (verb == "passed" || verb == "held" || verb == "clear")
       if (auto alone = excluded(verb.c_str(), {"reason"}); !alone) return forward_error(alone);
     return change_record(line, report);
   }
@@ -317,7 +443,9 @@ Result<int> run(const CommandLine& line, Reporter& report) {
     return fail(Outcome::usage, line.arguments[most], "is one argument too many");
   auto yes = answer(line, what, report);
   if (yes) return *yes ? 0 : 1;
-  if (what != "outdated" && what != "rollback-due") return forward_error(yes);
+  // What the units ask by ExecCondition=.
+  if (what != "outdated" && what != "rollback-due" && what != "probation" && what != "idle")
+    return forward_error(yes);
   report.say(Priority::error, yes.error().text());
   return no_condition;
 }

@@ -51,6 +51,19 @@ std::string own_unit_field() {
 
 } // namespace
 
+std::string fit(std::string_view text, std::size_t columns) {
+  std::size_t end = 0;
+  for (std::size_t used = 0; end < text.size();) {
+    const auto first = static_cast<unsigned char>(text[end]);
+    const std::size_t length = first < 0xc0 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+    // Where it is not known how wide a character is, it counts as a wide one.
+    used += length > 2 ? 2 : 1;
+    if (used > columns) break;
+    end += length;
+  }
+  return std::string(text.substr(0, end));
+}
+
 Reporter::Reporter(std::string tool)
     : tool_(std::move(tool)), in_journal_(stderr_is_journal()), on_terminal_(isatty(STDERR_FILENO) == 1) {
   if (!in_journal_) return;
@@ -90,11 +103,19 @@ void Reporter::say(Priority priority, std::string_view text, MessageId id, Field
 
 void Reporter::live(std::string_view text) {
   if (!on_terminal_ || quiet_) return;
-  std::string line = printable(text, terminal_width() * 4);
-  const std::size_t width = terminal_width() - 1;
-  if (line.size() > width) line.resize(width);
-  write_stderr(fmt::format("\r\x1b[K{}", line));
+  const std::size_t width = terminal_width();
+  // One column is left free: some terminals begin the next line when the last one is written to.
+  write_stderr(fmt::format("\r\x1b[K{}", fit(printable(text, width * 4), width - 1)));
   live_shown_ = true;
+}
+
+void Reporter::progress(std::string_view text) {
+  if (quiet_) return;
+  if (in_journal_) return say(Priority::info, text);
+  wipe_live();
+  const std::size_t width = terminal_width();
+  write_stderr(
+      fmt::format("{}\n", on_terminal_ ? fit(printable(text, width * 4), width - 1) : printable(text, 4096)));
 }
 
 void Reporter::wipe_live() {

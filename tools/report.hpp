@@ -42,6 +42,8 @@ class Reporter {
   // elsewhere.
   void live(std::string_view text);
   void wipe_live();
+  // A line that stays, without the tool's name before it; on a terminal it is cut to the width as well.
+  void progress(std::string_view text);
 
  private:
   std::string tool_;
@@ -51,5 +53,8 @@ class Reporter {
   bool on_terminal_ = false;
   bool live_shown_ = false;
 };
+
+// The text without what does not fit into so many columns, cut between characters. It is to be printable.
+std::string fit(std::string_view text, std::size_t columns);
 
 } // namespace safe_deploy

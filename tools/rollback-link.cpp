@@ -1,9 +1,14 @@
 #include "app.hpp"
+#include "asker_here.hpp"
+#include "bus.hpp"
 #include "moved.hpp"
 #include "name.hpp"
 #include "options.hpp"
+#include "unit_names.hpp"
 
 #include <fmt/format.h>
+
+#include <cstdlib>
 
 using namespace safe_deploy;
 
@@ -34,12 +39,31 @@ constexpr ToolDescription tool{
         "Exit status: 0 done or unchanged, 1 nothing to go back to or refused, 2 usage,\n"
         "71 system error, 75 the record is locked, 78 wrong configuration.\n"};
 
+// What the deploy that this is the rollback of failed in, where no tool of ours has noted it: a hook, mostly.
+std::string how_deploy_failed(const std::string& app) {
+  if (std::getenv("INVOCATION_ID") == nullptr) return "";
+  auto bus = Bus::open_system(Deadline::after(std::chrono::seconds(5)));
+  if (!bus) return "";
+  const auto unit = bus->unit(deploy_unit(app));
+  if (!unit || unit->active_state != "failed") return "";
+  for (const char* lines : {"ExecStartPre", "ExecStart", "ExecStartPost"}) {
+    const auto runs = bus->commands(deploy_unit(app), lines);
+    if (!runs) continue;
+    for (const auto& run : *runs)
+      if (!run.may_fail && !run.how_it_failed.empty())
+        return fmt::format("{} ({}= of {}) {}", printable(run.path.substr(run.path.rfind('/') + 1), 60),
+                           lines, deploy_unit(app), run.how_it_failed);
+  }
+  return unit->result == "success" ? "" : fmt::format("{} failed ({})", deploy_unit(app), unit->result);
+}
+
 Result<Moved> roll_back_app(const CommandLine& line, Reporter& report) {
   if (!line.arguments.empty()) return fail(Outcome::usage, line.arguments[0], "does not go with --app");
   RollbackRequest request{.release = {},
                           .reason = line.value("reason"),
                           .durable = !line.has("no-sync"),
-                          .dry_run = line.has("dry-run")};
+                          .dry_run = line.has("dry-run"),
+                          .by = asker_by_hand()};
   if (line.has("to")) {
     auto release = parse_release_name(line.value("to"));
     if (!release) return forward_error(release);
@@ -47,6 +71,7 @@ Result<Moved> roll_back_app(const CommandLine& line, Reporter& report) {
   }
   auto app = load_app(line, line.value("app"), report);
   if (!app) return forward_error(app);
+  request.otherwise = how_deploy_failed(app->config.app);
   return roll_back(app->config, app->places, request);
 }
 

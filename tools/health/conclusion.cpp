@@ -61,7 +61,10 @@ Conclusion conclude_no(const Waited& waited, const Request& request) {
   const Asking& asking = waited.answers[waited.decisive];
   Conclusion conclusion{code_of(Outcome::no), "unhealthy", asking.answer.reason, named(asking, request),
                         asking.name};
-  if (waited.end == Waited::End::fell) conclusion.text += ", after it had been healthy";
+  if (waited.end == Waited::End::fell)
+    conclusion.text += request.is_watch
+                           ? fmt::format(", after {} of the watch", format_duration(waited.elapsed))
+                           : ", after it had been healthy";
   if (waited.end == Waited::End::gave_up && waited.attempts > 1)
     conclusion.text += fmt::format("; {} attempts in {}", waited.attempts, format_duration(waited.elapsed));
   return conclusion;
@@ -117,6 +120,16 @@ Conclusion conclude(const Waited& waited, const Request& request, const Watched&
               with_last(with_last_words(fmt::format("{} {}", who, how), unit, pid))};
     }
     case Waited::End::told:
+      switch (watched.probation ? watched.probation->end() : Probation::End::none) {
+        case Probation::End::good:
+          return {0, "probation-over", "good", waited.told};
+        case Probation::End::bad:
+          return {code_of(Outcome::no), "unhealthy", "bad", waited.told};
+        case Probation::End::elsewhere:
+          return {code_of(Outcome::no), "probation-over", "phase", waited.told};
+        case Probation::End::none:
+          break;
+      }
       return {code_of(Outcome::no), "unit-ended", "unit-ended",
               with_last(with_last_words(waited.told, watched.unit ? watched.unit->state() : nullptr, 0))};
     case Waited::End::signalled:
@@ -129,7 +142,9 @@ Conclusion conclude(const Waited& waited, const Request& request, const Watched&
     text += fmt::format("{}{}{}", text.empty() ? "" : "; ", prefix(asking.answer.verdict),
                         named(asking, request));
   if (text.empty()) text = "nothing is asked";
-  return {0, "healthy", "ok", fmt::format("{}; healthy after {}", text, format_duration(waited.elapsed))};
+  return {0, "healthy", "ok",
+          fmt::format("{}; healthy {} {}", text, request.is_watch ? "for" : "after",
+                      format_duration(waited.elapsed))};
 }
 
 Conclusion not_begun(const std::string& why) {

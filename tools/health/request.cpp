@@ -73,17 +73,27 @@ Result<void> check_local(const HttpRequest& http, const std::string& unit) {
 }
 
 Result<void> add_urls(const CommandLine& line, Request& request) {
-  auto expectations = read_http_expectations(line, LateError::teller(request.late_error));
-  if (!expectations) return forward_error(expectations);
-  const auto identity = request.unit.empty() ? nullptr : std::make_shared<const Identity>(request.unit);
+  std::vector<HttpRequest> asked;
   for (const auto& url : line.arguments) {
     auto http = read_http_request(line, url);
     if (!http) return forward_error(http);
     if (auto local = check_local(*http, request.unit); !local) return local;
-    auto check = HttpCheck::create(std::move(*http), *expectations, identity);
+    asked.push_back(std::move(*http));
+  }
+  // What it needs is the same for all of them: only the URLs differ.
+  const UserPtr user = needs_no_rights(asked.front()) ? unprivileged_user() : nullptr;
+  auto expectations = read_http_expectations(line, LateError::teller(request.late_error), user);
+  if (!expectations) return forward_error(expectations);
+  const auto identity = request.unit.empty() ? nullptr : std::make_shared<const Identity>(request.unit);
+  for (auto& http : asked) {
+    auto check = HttpCheck::create(std::move(http), *expectations, identity);
     if (!check) return forward_error(check);
-    request.checks.push_back(
-        {.name = url, .check = *check, .attempt_timeout = request.attempt_timeout, .gate = (*check)->gate()});
+    (*check)->ask_as(user);
+    request.checks.push_back({.name = line.arguments[request.checks.size()],
+                              .check = *check,
+                              .attempt_timeout = request.attempt_timeout,
+                              .interval = request.interval,
+                              .gate = (*check)->gate()});
   }
   return {};
 }
@@ -96,11 +106,13 @@ Result<void> add_app_checks(const CommandLine& line, Request& request, Reporter&
   if (!context.release.empty()) report.set_field("SAFE_DEPLOY_RELEASE", context.release);
   auto when = parse_when(line.value("when", "health"));
   if (!when) return forward_error(when);
+  request.when = line.value("when", "health");
   if (*when == When::preflight)
     return fail(Outcome::usage, "--when preflight", "is for preflight(1): nothing needs to run then");
   auto checks = running_checks(config, *when, std::move(context));
   if (!checks) return forward_error(checks);
   for (auto& check : *checks) {
+    if (*when == When::health || line.has("interval")) check.asked.interval = request.interval;
     if (line.has("attempt-timeout")) check.asked.attempt_timeout = request.attempt_timeout;
     request.checks.push_back(std::move(check.asked));
   }
@@ -115,6 +127,7 @@ Result<void> add_unit_checks(const CommandLine& line, Request& request) {
     request.checks.push_back({.name = std::move(name),
                               .check = std::move(check),
                               .attempt_timeout = request.attempt_timeout,
+                              .interval = request.interval,
                               .required = true});
   };
   for (const char* option : {"memory-max", "no-journal-errors"})
@@ -147,9 +160,12 @@ Result<Request> read_request(const CommandLine& line, Reporter& report) {
     request.interval = config.health_interval;
     request.attempts = config.health_attempts;
     request.unit = config.unit;
+    if (line.value("when") == "watch") request.hold = config.watch_duration;
   }
   if (auto read = read_policy(line, request); !read) return forward_error(read);
-  request.deadline = Deadline::after(request.timeout, request.started);
+  request.is_watch = line.value("when") == "watch" && request.hold > Duration::zero();
+  request.is_probation = request.is_watch && !line.has("hold");
+  if (!request.is_watch) request.deadline = Deadline::after(request.timeout, request.started);
   if (auto read = read_pid(line, request); !read) return forward_error(read);
   auto added = request.app ? add_app_checks(line, request, report) : add_urls(line, request);
   if (!added) return forward_error(added);

@@ -25,6 +25,9 @@ struct Request {
   Duration interval = std::chrono::seconds(1);
   Duration attempt_timeout = std::chrono::seconds(5);
   Duration hold{};
+  std::string when = "health"; // the moment whose checks are asked
+  bool is_watch = false;       // what is healthy already is to stay so, from the beginning
+  bool is_probation = false;   // and for as long as its probation goes on
   unsigned attempts = 0;
   unsigned rise = 1;
 };

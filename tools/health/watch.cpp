@@ -14,13 +14,38 @@ namespace safe_deploy::health {
 
 namespace {
 
+// The state of the service that this process is a part of, if it is one of the system's.
+std::optional<UnitState> own_service(const Deadline& deadline) {
+  if (std::getenv("INVOCATION_ID") == nullptr) return std::nullopt;
+  const CgroupUnit own = unit_of_process(getpid());
+  if (!own.unit.ends_with(".service") || !own.user_unit.empty()) return std::nullopt;
+  auto bus = Bus::open_system(deadline);
+  if (!bus) return std::nullopt;
+  auto state = bus->unit(own.unit);
+  if (!state) return std::nullopt;
+  return std::move(*state);
+}
+
+// Whether a unit that does not run has been started, and has ended, since the service began that this process
+// is a part of: a deploy, which has just started it, need not wait for somebody who starts it.
+bool has_come_and_gone(const UnitState& unit, const Deadline& deadline) {
+  if (unit.active_state != "inactive" || unit.has_job) return false;
+  const auto own = own_service(deadline);
+  return own && own->name != unit.name && own->active_state == "activating" &&
+         own->inactive_exit < unit.inactive_exit;
+}
+
 // The main process was gone before it could be watched. An ordinary end of a oneshot service is no such case.
-std::optional<std::string> ended_before(const UnitState& unit) {
-  const bool starting = unit.active_state == "activating" && unit.sub_state == "start-post";
-  if (!starting || unit.main_pid != 0 || unit.type == "oneshot" || unit.type == "forking")
-    return std::nullopt;
+//
+// With Type=exec, a process that exits with 0 before systemd has seen its execve(2) takes the unit from
+// "start" to "dead" at once: ExecStartPost= is not run, and who waits for the start is told that it went well
+// (seen on 252).
+std::optional<std::string> ended_before(const UnitState& unit, const Deadline& deadline) {
+  if (unit.main_pid != 0 || unit.type == "oneshot" || unit.type == "forking") return std::nullopt;
   const std::string how = unit.how_main_ended();
   if (how.empty()) return std::nullopt;
+  const bool starting = unit.active_state == "activating" && unit.sub_state == "start-post";
+  if (!starting && !has_come_and_gone(unit, deadline)) return std::nullopt;
   return fmt::format("the main process of {} {}", unit.name, how);
 }
 
@@ -37,14 +62,10 @@ StartLimit start_limit_of(const UnitState& unit) {
 // Of the service that this process is a part of, if it is one.
 StartLimit own_start_limit(const Watched& watched, const Deadline& deadline) {
   if (std::getenv("INVOCATION_ID") == nullptr) return {};
-  const CgroupUnit own = unit_of_process(getpid());
-  if (!own.unit.ends_with(".service") || !own.user_unit.empty()) return {};
   const UnitState* known = watched.unit ? watched.unit->state() : nullptr;
-  if (known != nullptr && known->name == own.unit) return start_limit_of(*known);
-  auto bus = Bus::open_system(deadline);
-  if (!bus) return {};
-  const auto state = bus->unit(own.unit);
-  return state ? start_limit_of(*state) : StartLimit();
+  if (known != nullptr && known->name == unit_of_process(getpid()).unit) return start_limit_of(*known);
+  const auto own = own_service(deadline);
+  return own ? start_limit_of(*own) : StartLimit();
 }
 
 // A no that is known before anything is asked.
@@ -62,7 +83,7 @@ Result<void> watch_unit(const Request& request, Watched& watched, Reporter& repo
   if (auto why = watched.unit->look()) return known(*why, watched.unit->state(), 0);
   const UnitState* state = watched.unit->state();
   if (state == nullptr) return {};
-  if (auto why = ended_before(*state)) return known(*why, state, 0);
+  if (auto why = ended_before(*state, request.deadline)) return known(*why, state, 0);
   return {};
 }
 
@@ -84,7 +105,8 @@ Result<void> watch_process(const Request& request, Watched& watched) {
 Result<void> join_events(Watched& watched, const LateError& late_error) {
   watched.events.reset(epoll_create1(EPOLL_CLOEXEC));
   if (!watched.events) return fail_errno("epoll", "cannot create");
-  for (const int fd : {late_error.fd(), watched.unit ? watched.unit->fd() : -1}) {
+  for (const int fd : {late_error.fd(), watched.unit ? watched.unit->fd() : -1,
+                       watched.probation ? watched.probation->fd() : -1}) {
     epoll_event event{};
     event.events = EPOLLIN;
     if (fd >= 0 && epoll_ctl(watched.events.get(), EPOLL_CTL_ADD, fd, &event) < 0)
@@ -100,6 +122,7 @@ Result<Watched> watch(const Request& request, Reporter& report) {
   if (!request.unit.empty())
     if (auto done = watch_unit(request, watched, report); !done) return forward_error(done);
   if (auto done = watch_process(request, watched); !done) return forward_error(done);
+  if (request.is_probation) watched.probation = Probation::open(*request.app);
   watched.start_limit = own_start_limit(watched, request.deadline);
   if (auto joined = join_events(watched, *request.late_error); !joined) return forward_error(joined);
   return watched;

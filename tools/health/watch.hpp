@@ -2,6 +2,7 @@
 
 #include "error.hpp"
 #include "fd.hpp"
+#include "health/probation.hpp"
 #include "health/request.hpp"
 #include "process.hpp"
 #include "unit_watch.hpp"
@@ -20,6 +21,7 @@ struct StartLimit {
 struct Watched {
   std::optional<UnitWatch> unit = {};
   std::optional<Process> process = {};
+  std::optional<Probation> probation = {};
   StartLimit start_limit = {};
   Fd events = {}; // readable when any of them has something to say
 };
