@@ -18,6 +18,7 @@ import processes  # noqa: E402
 import trees  # noqa: E402
 from progress import Progress  # noqa: E402
 from steps import Counts, Step, StepFailed, Steps  # noqa: E402
+from tidied import Tidied  # noqa: E402
 
 ROOT = trees.ROOT
 WORK = trees.cache() / "build" / "clang"  # kept, so that the next run builds what has changed only
@@ -62,9 +63,19 @@ def man_step(log):
     run(log, "mandoc", "-T", "lint", "-W", "warning", *files(r"^man/.*\.[1-8]$"), why="mandoc found something")
 
 
+TIDIED_AT_ONCE = 20
+
+
 def tidy_step(log):
-    run(log, "run-clang-tidy", "-quiet", f"-j{os.cpu_count()}", "-p", SANITIZED, f"^{MIRROR}/(lib|tools)/",
-        why="clang-tidy found something")
+    tidied = Tidied(MIRROR, SANITIZED)
+    to_do = tidied.to_do(("lib", "tools"))
+    print(f"{len(to_do)} files are not known to be tidy", file=log, flush=True)
+    files_to_do = sorted(to_do)
+    for begin in range(0, len(files_to_do), TIDIED_AT_ONCE):  # what is found to be tidy is known also where the rest is not
+        some = files_to_do[begin:begin + TIDIED_AT_ONCE]
+        run(log, "run-clang-tidy", "-quiet", f"-j{os.cpu_count()}", "-p", SANITIZED, *(f"^{re.escape(str(path))}$" for path in some),
+            why="clang-tidy found something")
+        tidied.remember(to_do[path] for path in some)
 
 
 # Builds and their tests
@@ -90,7 +101,8 @@ def sanitized_step(log):
     try:
         run(log, "env", "ASAN_OPTIONS=strict_string_checks=1:detect_stack_use_after_return=1",
             "UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1",
-            "meson", "test", "-C", SANITIZED, "--no-rebuild", "--print-errorlogs", why="tests failed")
+            "meson", "test", "-C", SANITIZED, "--no-rebuild", "--print-errorlogs", "--timeout-multiplier", "3",
+            why="tests failed")
     except StepFailed:
         if not results.exists():
             raise
@@ -112,14 +124,20 @@ def fuzz_step(log):
     """All targets, as many at a time as there are processors."""
     targets = sorted(path for path in (SANITIZED / "tests/fuzz").iterdir() if path.is_file() and os.access(path, os.X_OK))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        broken = [name for name in pool.map(lambda target: fuzz(target, log), targets) if name]
+        broken = [name for name in pool.map(lambda target: politely_fuzz(target, log), targets) if name]
     if broken:
         raise StepFailed(f"{', '.join(broken)} found something")
     return Counts(passed=len(targets))
 
 
+FUZZ_NICE = 15
 # What other people's text goes through first: these have the whole time, the others a quarter of it.
 FUZZED_LONG = {"config_fuzz", "metrics_fuzz", "values_fuzz"}
+
+
+def politely_fuzz(target, log):
+    with processes.polite(FUZZ_NICE):  # each in a thread of its own
+        return fuzz(target, log)
 
 
 def fuzz(target, log):
@@ -172,6 +190,10 @@ def services_step(suite):
     return lambda log: trees.services(suite, log) and None
 
 
+def npm_step(log):
+    trees.npm_server(log)
+
+
 def build_tree_step(log):
     trees.build("trixie", log)
 
@@ -207,7 +229,8 @@ def harness_step(log):
     run(log, ROOT / "tests/machine/check-harness", why="the machines' harness does not tidy up")
 
 
-# In the order of their importance for the time that the whole takes: what others wait for comes first.
+# In the order of their importance for the time that the whole takes: what others wait for comes first. What only computes
+# leaves the processors to the tests that look at times.
 STEPS = [
     Step("tree-trixie", tree_step("trixie"), what="a Debian 13 to boot"),
     Step("tree-bookworm", tree_step("bookworm"), what="a Debian 12 to boot"),
@@ -215,10 +238,13 @@ STEPS = [
     Step("format", format_step, what="clang-format would change nothing"),
     Step("shell", shell_step, what="shellcheck finds nothing"),
     Step("man", man_step, what="mandoc finds nothing in the man pages"),
-    Step("deb-bookworm", deb_step("bookworm"), what="the package for Debian 12, with the unit and command line tests"),
-    Step("deb-trixie", deb_step("trixie"), after=("build-tree-trixie",), what="the package for Debian 13, with the same tests"),
+    Step("deb-bookworm", deb_step("bookworm"), nice=5, what="the package for Debian 12, with the unit and command line tests"),
+    Step("deb-trixie", deb_step("trixie"), after=("build-tree-trixie",), nice=5,
+         what="the package for Debian 13, with the same tests"),
     Step("services-bookworm", services_step("bookworm"), after=("tree-bookworm",), what="the services for Debian 12"),
     Step("services-trixie", services_step("trixie"), after=("tree-trixie",), what="the services for Debian 13"),
+    # Nothing is after this one: the scenario that needs it waits for it, or says why it cannot be had.
+    Step("npm", npm_step, what="two versions of a server from the npm registry"),
     Step("harness", harness_step, after=("tree-bookworm",), what="the machines leave nothing behind"),
     Step("machine-bookworm", machine_step("bookworm"), after=("services-bookworm", "deb-bookworm"),
          what="the scenarios on Debian 12"),
@@ -228,7 +254,7 @@ STEPS = [
     Step("clang", sanitized_build_step, what="builds with clang++ without a warning, with sanitizers"),
     Step("sanitized", sanitized_step, after=("clang",), what="unit and command line tests under ASan and UBSan"),
     Step("fuzz", fuzz_step, after=("clang",), what="the fuzz targets, for a short time"),
-    Step("tidy", tidy_step, after=("clang",), what="clang-tidy finds nothing"),
+    Step("tidy", tidy_step, after=("clang",), nice=19, what="clang-tidy finds nothing"),
     Step("lintian", lintian_step, after=("deb-bookworm", "deb-trixie"), what="lintian finds nothing in the packages"),
 ]
 NAMES = {step.name: step for step in STEPS}

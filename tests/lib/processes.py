@@ -15,8 +15,27 @@ class Ended(Exception):
     """The tests were told to end."""
 
 
+_thread = threading.local()
+
+# Lowers the priority of a command: also that of its session, which is what counts where the kernel shares the processors
+# out among sessions first (autogroups, sched(7)).
+POLITELY = 'echo "$0" 2> /dev/null > /proc/self/autogroup; exec nice -n "$0" "$@"'
+
+
+@contextmanager
+def polite(nice):
+    """What this thread starts leaves the processors to others (nice(1)): tests that look at times run beside it."""
+    before, _thread.nice = getattr(_thread, "nice", 0), nice
+    try:
+        yield
+    finally:
+        _thread.nice = before
+
+
 def start(command, **options):
     """subprocess.Popen in a session of its own: a Ctrl-C at the terminal is for the harness alone."""
+    if nice := getattr(_thread, "nice", 0):
+        command = ["/bin/sh", "-c", POLITELY, str(nice), *map(str, command)]
     with _lock:
         if _ending:
             raise Ended

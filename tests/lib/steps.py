@@ -35,6 +35,7 @@ class Step:
     run: Callable
     after: tuple = ()
     what: str = ""
+    nice: int = 0  # how much it leaves the processors to the others
     log: Path = field(default=None, init=False)
 
 
@@ -88,7 +89,7 @@ class Steps:
         self._progress.begin(step.name)
         failure, counts = None, None
         try:
-            with open(step.log, "w", encoding="utf-8") as log:
+            with open(step.log, "w", encoding="utf-8") as log, processes.polite(step.nice):
                 counts = step.run(log)
         except Exception as error:
             failure = str(error) or type(error).__name__

@@ -24,7 +24,8 @@ class Request:
 class Stream:
     """Asks from the entry of a `with` block to its end; `requests` are those that have an end so far."""
 
-    def __init__(self, machine, port, pause):
+    def __init__(self, machine, port, pause, path="/health"):
+        self._path = path
         self._machine = machine
         self._port = port
         self._pause = pause
@@ -33,7 +34,7 @@ class Stream:
 
     def __enter__(self):
         self._machine.write({"/usr/local/lib/client": CLIENT.read_text()})
-        self._client = self._machine.start(["/usr/local/lib/client", self._port, self._pause],
+        self._client = self._machine.start(["/usr/local/lib/client", self._port, self._pause, self._path],
                                            stdout=subprocess.PIPE, text=True)
         self._reader = threading.Thread(target=self._read)
         self._reader.start()

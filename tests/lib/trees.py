@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import time
 from contextlib import contextmanager
@@ -34,9 +35,10 @@ echo machine > /etc/hostname
 printf '127.0.0.1 localhost machine\\n::1 localhost\\n' > /etc/hosts
 """
 
-# What the scenarios about checks ask: real services, and the plugins that ask one of them. And a clock that can be set.
+# What the scenarios about checks ask: real services, and the plugins that ask one of them. What the servers of the
+# examples and the one from the npm registry run on. And a clock that can be set.
 SERVICES = ("postgresql", "redis-server", "nginx", "openssl", "python3-prometheus-client", "monitoring-plugins-basic",
-            "monitoring-plugins-standard", "libfaketime")
+            "monitoring-plugins-standard", "python3-psycopg2", "nodejs", "libfaketime", "polkitd")
 
 # Nothing starts, neither now nor at boot: a scenario starts what it is about. Left out is what nobody reads here, and the
 # compiler for long queries, the largest file of all.
@@ -55,6 +57,12 @@ apt-get clean
 systemctl disable --quiet postgresql.service redis-server.service nginx.service
 rm /usr/sbin/policy-rc.d
 """
+
+# A server from the npm registry with a health endpoint of its own, and two of its versions. What it depends on is taken as
+# it was on that day: what others publish later changes nothing here.
+NPM_SERVER = "maildev"
+NPM_VERSIONS = ("2.1.0", "2.2.1")
+NPM_DAY = "2026-06-01"
 
 
 def cache():
@@ -184,6 +192,22 @@ def base(suite, log):
 def services(suite, log):
     """The base tree with the services that some scenarios ask; a scenario starts them."""
     return layer(base(suite, log), suite, "services", INSTALL_SERVICES, ["sh", "-c", INSTALL_SERVICES], log)
+
+
+def npm_server(log):
+    """A tree with /srv/SERVER/releases/VERSION for both versions, to be laid over another one. It is the same for all
+    suites, since nothing is compiled."""
+    with entry("npm", digest(NPM_SERVER, *NPM_VERSIONS, NPM_DAY)) as (path, aside):
+        if aside:
+            if not shutil.which("npm"):
+                raise CommandFailed("npm is missing (apt-get install npm)")
+            for version in NPM_VERSIONS:
+                folder = aside / "tree/srv" / NPM_SERVER / "releases" / version
+                folder.mkdir(parents=True)
+                run(["npm", "install", f"--prefix={folder}", f"--cache={aside / 'cache'}", f"--before={NPM_DAY}", "--omit=dev",
+                     "--ignore-scripts", "--no-package-lock", "--no-audit", "--no-fund", f"{NPM_SERVER}@{version}"], log)
+            _remove(aside / "cache")
+    return path / "tree"
 
 
 def layer(tree, suite, purpose, key, command, log, binds=()):
