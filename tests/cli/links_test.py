@@ -115,6 +115,20 @@ class App(AppTest):
         self.configure("nonsense")
         self.one_line(self.tool(*due), 255, "demo.conf:1: ")
 
+    def test_why_a_candidate_fails_is_told_by_the_rollback(self):
+        mark = ("release-mark", "--app", "demo")
+        self.release("v1", "v2")
+        self.check(self.tool("atomic-link", "--app", "demo", "v1"), 0)
+        self.check(self.tool(*mark, "passed"), 0)
+        self.check(self.tool(*mark, "failing", "--reason", "nobody is on trial"), 0, out="", err="")
+        self.check(self.tool("atomic-link", "--app", "demo", "v2"), 0)
+        self.check(self.tool(*mark, "failing", "--reason", "the port is held"), 0, out="", err="")
+        self.check(self.tool(*mark, "failing", "--reason", "and more"), 0)
+        self.check(self.tool("rollback-link", "--app", "demo"), 0)
+        listed = self.check(self.tool(*mark, "--list"), 0).out
+        self.assertRegex(listed, r"(?m)^v2 +bad .* the port is held$")
+        self.one_line(self.tool(*mark, "failing"), 2, "--reason: is needed")
+
     def test_stuck_is_recorded_whatever_became_of_the_configuration(self):
         self.release("v1", "v2")
         self.deploy("v1")

@@ -92,7 +92,7 @@ std::vector<std::string> rests(const Host& host) {
   };
   look_in(host.links, {"current", "previous", releases_name});
   // .spare is the next state file of a full disk.
-  look_in(host.app_state, {"state.json", "history.jsonl", "lock", ".spare"});
+  look_in(host.app_state, {"state.json", "history.jsonl", "lock", ".spare", "incidents"});
   look_in(fs::path(host.places.state_dir), {app_name});
   // RUN_DIR/APP holds what was asked for and is not done.
   for (const auto& entry : fs::directory_iterator(host.releases))
@@ -159,7 +159,8 @@ void check_boot(const Host& host, const Transition& transition) {
   const State state = host.state();
   const bool stuck = state.phase == Phase::stuck;
   const bool was_stuck = transition.name.find("stuck") != std::string::npos;
-  if (state.phase != Phase::idle && !(stuck && (was_stuck || transition.may_end_stuck)))
+  const bool on_probation = state.phase == Phase::probation && transition.may_end_on_probation;
+  if (state.phase != Phase::idle && !on_probation && !(stuck && (was_stuck || transition.may_end_stuck)))
     throw Wrong("after the boot the phase is " + std::string(phase_name(state.phase)) + ": " + state.stuck);
   if (host.link_text("current").empty() && transition.may_end_without_link) {
     if (!state.current.empty()) throw Wrong("no link, and the record says " + state.current);
@@ -172,6 +173,7 @@ void check_boot(const Host& host, const Transition& transition) {
   const std::string at_rest = describe_tree(host.root);
   if (reconcile_app(host).changed || describe_tree(host.root) != at_rest)
     throw Wrong("a second reconcile changes something");
+  if (on_probation) host.step([](State& s, const Moment& now) { return step::held(s, now); });
 }
 
 void check_next_deploys(const Host& host) {

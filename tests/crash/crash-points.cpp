@@ -320,7 +320,9 @@ void plan(const Options& options, const fs::path& place, Shared& shared) {
       for (std::size_t stop = 1; stop <= ran.stops; ++stop) add({i, stop, nullptr});
       for (std::size_t call = 1; call <= ran.calls.size(); ++call)
         for (const auto& error : errors)
-          if (!ran.calls[call - 1].of_loader && can_fail(ran.calls[call - 1].number, error.number))
+          // A futex fails with none of them, and the C library ends whoever is told so.
+          if (!ran.calls[call - 1].of_loader && ran.calls[call - 1].number != SYS_futex &&
+              can_fail(ran.calls[call - 1].number, error.number))
             add({i, call, &error});
     } catch (const std::exception& error) {
       throw Wrong(transitions()[i].name + ": " + error.what());

@@ -30,6 +30,11 @@ void on_trial(const Host& host) {
   host.swap("v3");
 }
 
+void on_probation(const Host& host) {
+  on_trial(host);
+  host.step([](State& state, const Moment& now) { return step::passed(state, true, now); });
+}
+
 void rolling_back(const Host& host) {
   on_trial(host);
   host.roll_back("it does not answer");
@@ -146,7 +151,15 @@ std::vector<Transition> all() {
        .settles = true},
       {.name = "passed", .command = with_app("release-mark", {"passed"}), .prepare = on_trial},
       {.name = "passed-rollback", .command = with_app("release-mark", {"passed"}), .prepare = rolling_back},
+      {.name = "held",
+       .command = with_app("release-mark", {"held"}),
+       .prepare = on_probation,
+       .may_end_on_probation = true},
       {.name = "rollback", .command = with_app("rollback-link", {}), .prepare = on_trial},
+      {.name = "rollback-probation",
+       .command = with_app("rollback-link", {}),
+       .prepare = on_probation,
+       .may_end_on_probation = true},
       {.name = "rollback-to",
        .command = with_app("rollback-link", {"--to", "v1", "--reason", "slow"}),
        .prepare = two_good},
@@ -197,6 +210,10 @@ std::vector<Transition> all() {
        .command = with_app("safe-deploy", {"reconcile", app_name}),
        .prepare = then_rebooted(on_trial),
        .repairs = true},
+      {.name = "reconcile-probation",
+       .command = with_app("safe-deploy", {"reconcile", app_name}),
+       .prepare = then_rebooted(on_probation),
+       .may_end_on_probation = true},
       {.name = "reconcile-rolling-back",
        .command = with_app("safe-deploy", {"reconcile", app_name}),
        .prepare = then_rebooted(rolling_back),

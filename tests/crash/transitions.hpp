@@ -18,10 +18,11 @@ struct Transition {
   // No release is good: a crash of the first deploy ends without a link.
   bool may_end_without_link = false;
   bool may_end_stuck = false; // there is nowhere to go back to, and the boot says so
-  bool settles = false;       // what an earlier crash has left is put right first
-  bool repairs = false;       // the link, then the record: where one is done, the next boot does the other
-  bool by_release = false;    // each release is removed in a step of its own, and may be the one that fails
-  std::string in_use = {};    // a process has this release as its working directory
+  bool may_end_on_probation = false;
+  bool settles = false;    // what an earlier crash has left is put right first
+  bool repairs = false;    // the link, then the record: where one is done, the next boot does the other
+  bool by_release = false; // each release is removed in a step of its own, and may be the one that fails
+  std::string in_use = {}; // a process has this release as its working directory
 };
 
 const std::vector<Transition>& transitions();

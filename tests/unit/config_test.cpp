@@ -210,7 +210,7 @@ TEST_CASE("the defaults that are told are those that are used") {
 TEST_CASE("an unknown section is an error that names the known ones") {
   begins(error("[app]\n[helth]\n"),
          "demo.conf:2: unknown section [helth]; there are [app], [port], [health], "
-         "[preflight] and [check NAME]");
+         "[watch], [preflight] and [check NAME]");
   begins(error("[App]\n"), "demo.conf:1: unknown section [App]");
   begins(error("[check]\n"), "demo.conf:1: unknown section [check]");
   begins(error("[checks x]\n"), "demo.conf:1: unknown section [checks x]");

@@ -118,6 +118,8 @@ struct Step {
     abandon,
     passed,
     passed_to_probation,
+    held,
+    probation_again,
     good,
     bad,
     clear,
@@ -140,8 +142,10 @@ struct Step {
 constexpr std::array<const char*, Step::kinds> step_names{
     // in the order of Step::Kind
 
-    "intend",  "swapped",   "abandon",     "passed", "passed to probation", "good",   "bad",       "clear",
-    "failure", "roll back", "interrupted", "stuck",  "stuck, blameless",    "pruned", "taken back"};
+    "intend",  "swapped",         "abandon",     "passed", "passed to probation",
+    "held",    "probation again", "good",        "bad",    "clear",
+    "failure", "roll back",       "interrupted", "stuck",  "stuck, blameless",
+    "pruned",  "taken back"};
 
 // In which phases a step can be taken: rows are steps, columns idle, prepared, swapped, probation,
 // rolling-back, stuck.
@@ -151,6 +155,8 @@ constexpr std::array<std::array<bool, 6>, Step::kinds> allowed{{
     {false, true, false, false, false, false}, // abandon
     {false, false, true, false, true, false},  // passed
     {false, false, true, false, true, false},  // passed to probation
+    {false, false, false, true, false, false}, // held
+    {false, false, false, true, false, false}, // probation again
     {true, true, true, true, true, true},      // good
     {true, true, true, true, true, true},      // bad
     {true, true, true, true, true, true},      // clear
@@ -209,6 +215,14 @@ bool expect(Model& model, const Step& step, const Model& before = {}) {
       model.judge(model.candidate, Mark::good, "");
       model.rest("good", "", step.now);
       return true;
+    case Step::held:
+      if (!model.condemned.empty()) return false;
+      model.judge(model.candidate, Mark::good, "");
+      model.rest("good", "", step.now);
+      return true;
+    case Step::probation_again:
+      model.enter(Phase::probation, step.now);
+      return true;
     case Step::good:
       model.judge(step.release, Mark::good, step.reason);
       if (model.phase == Phase::rolling_back && step.release == model.target) model.condemned = "";
@@ -245,6 +259,8 @@ bool expect(Model& model, const Step& step, const Model& before = {}) {
         model.judge(step.release, Mark::bad, step.reason);
       return true;
     case Step::interrupted:
+      if (model.on_trial() && !model.failure.empty() && model.candidate != step.release)
+        model.judge(model.candidate, Mark::bad, model.failure);
       model.current = step.release;
       model.rest("interrupted", step.reason, step.now);
       return true;
@@ -321,6 +337,10 @@ Result<Transition> take(State& state, const Step& step, const Moment& now, const
       return step::passed(state, false, now);
     case Step::passed_to_probation:
       return step::passed(state, true, now);
+    case Step::held:
+      return step::held(state, now);
+    case Step::probation_again:
+      return step::probation_again(state, now);
     case Step::good:
       return step::mark(state, step.release, Mark::good, step.reason, now);
     case Step::bad:
@@ -359,9 +379,10 @@ std::string broken_promise(const State& before, const State& state, const Step& 
   for (const auto& [name, record] : state.releases) {
     const auto old = before.verdict(name);
     if (old == record.verdict) continue;
-    const bool may_be_good = step.kind == Step::good || step.kind == Step::passed;
-    const bool may_be_bad =
-        step.kind == Step::bad || step.kind == Step::roll_back || step.kind == Step::stuck;
+    const bool may_be_good = step.kind == Step::good || step.kind == Step::passed || step.kind == Step::held;
+    const bool may_be_bad = step.kind == Step::bad || step.kind == Step::roll_back ||
+                            step.kind == Step::stuck ||
+                            (step.kind == Step::interrupted && !before.failure.empty());
     const bool confirmed = step.kind == Step::passed_to_probation && before.phase == Phase::rolling_back;
     if (step.kind == Step::taken_back) continue; // to what it was
     if (record.verdict == Mark::good && !may_be_good && !confirmed) return name + " became good by itself";
@@ -551,9 +572,10 @@ Said swap(World& world, const std::optional<std::string>& asked, bool force, dou
   std::string release = asked.value_or(world.next);
   const bool named = !release.empty();
   if (!named) release = world.newest();
+  if (release.empty() && force) release = world.link;
   if (!world.is_sound(release)) return Said::no;
   if (named && !force && world.record.is(release, Mark::bad)) return Said::no;
-  if (world.link == release && world.record.phase == Phase::idle) {
+  if (world.link == release && world.record.phase == Phase::idle && !force) {
     if (!asked) world.next.clear();
     return Said::unchanged;
   }
@@ -590,10 +612,13 @@ Said roll_back(World& world, const std::optional<std::string>& asked, const std:
     return Said::unchanged;
   }
   const bool moves = world.link != target;
+  const bool by_person = !asked && !named.empty();
   const std::string why = !reason.empty()                 ? reason
                           : !world.record.failure.empty() ? world.record.failure
-                          : world.has_candidate()         ? "the deploy failed"
-                                                          : "rolled back by hand";
+                          : world.record.phase == Phase::probation
+                              ? by_person ? "rolled back by hand" : "its probation was ended"
+                          : world.has_candidate() ? "the deploy failed"
+                                                  : "rolled back by hand";
   if (!to_nothing || world.record.phase != Phase::rolling_back || !world.record.target.empty())
     REQUIRE(expect(world.record,
                    {.kind = Step::roll_back, .release = left, .other = target, .reason = why, .now = now}));
@@ -646,16 +671,33 @@ void lose_record(World& world) {
   std::erase_if(record.verdicts, [](const auto& entry) { return entry.second.first == Mark::good; });
 }
 
-Said reconcile(World& world, double now) {
+// `rebooted`: since the phase began.
+Said reconcile(World& world, bool rebooted, double now) {
   Model& record = world.record;
+  if (record.phase == Phase::probation) {
+    if (!rebooted) return Said::unchanged;
+    if (world.link == record.candidate && world.is_sound(record.candidate) && record.failure.empty() &&
+        record.condemned.empty()) {
+      REQUIRE(expect(record, {.kind = Step::probation_again, .now = now}));
+      return Said::unchanged;
+    }
+  }
   const std::string before = world.link;
   if (record.phase == Phase::prepared) {
     world.settle(now);
-  } else if (record.phase == Phase::swapped || record.phase == Phase::rolling_back) {
+  } else if (world.has_candidate()) {
     const bool on = record.phase == Phase::rolling_back && world.is_sound(record.target) &&
                     record.is(record.target, Mark::good);
-    const bool one_way = record.phase == Phase::swapped && world.is_irreversible(record.candidate);
-    const std::string target = on ? record.target : one_way ? "" : world.way_back(record.candidate);
+    const bool moved_by_hand = record.phase == Phase::probation && world.link != record.candidate &&
+                               world.is_sound(world.link) && record.is(world.link, Mark::good);
+    const bool one_way = record.on_trial() && world.is_irreversible(record.candidate);
+    const bool once_more = record.phase == Phase::swapped && record.from == record.candidate &&
+                           world.is_sound(record.candidate) && record.is(record.candidate, Mark::good);
+    const std::string target = on              ? record.target
+                               : moved_by_hand ? world.link
+                               : once_more     ? record.candidate
+                               : one_way       ? ""
+                                               : world.way_back(record.candidate);
     if (target.empty() && (!world.is_first_deploy() || world.is_irreversible(record.candidate))) {
       REQUIRE(expect(record, {.kind = Step::stuck_blameless, .now = now}));
     } else {
@@ -713,6 +755,18 @@ class Host {
     auto change = Ledger::Change::begin(places.state_dir, "app");
     REQUIRE(change);
     return change->commit(take(change->state(), step, Moment::now())).has_value();
+  }
+
+  // What is under way began in another boot.
+  void reboot() const {
+    std::string text = scratch_.read("state/app/state.json");
+    const std::string boot = Ledger::read(places.state_dir, "app").value().since.boot;
+    if (const std::size_t found = text.find(boot); !boot.empty() && found != std::string::npos)
+      scratch_.write("state/app/state.json", text.replace(found, boot.size(), "another boot"));
+  }
+
+  [[nodiscard]] bool booted_before() const {
+    return Ledger::read(places.state_dir, "app").value().since.boot == "another boot";
   }
 
   // Everything that can be seen of it, as one text.
@@ -845,11 +899,12 @@ TEST_CASE(
   std::string problem;
   std::string trail;
   std::map<std::string, unsigned> done;
-  for (unsigned count = 0; count < 1000 && problem.empty(); ++count) {
+  for (unsigned count = 0; count < 1500 && problem.empty(); ++count) {
     const State before = Ledger::read(host.places.state_dir, "app").value();
     const std::string seen = host.seen();
     const Phase phase = before.phase;
-    const unsigned what = dice.below(18);
+    // A probation is rare, and what comes of it in a reboot is to be met.
+    const unsigned what = phase == Phase::probation && dice.one_in(3) ? 8 : dice.below(18);
     const bool dry = what < 7 && dice.one_in(6);
     std::optional<std::string> name;
     if (dice.one_in(2)) name = dice.of(pool);
@@ -875,14 +930,26 @@ TEST_CASE(
           !before.is(said->release, Mark::good))
         problem += "a rollback went by itself to what is not good. ";
     } else if (what < 9) {
-      did = "reconcile";
-      wanted = reconcile(after, 0);
+      const bool rebooted = dice.one_in(2);
+      did = rebooted ? "reboot" : "reconcile";
+      if (rebooted) host.reboot();
+      if (rebooted && phase == Phase::probation && dice.one_in(3)) { // by hand, meanwhile
+        after.link = dice.of(pool);
+        host.point(after.link);
+      }
+      wanted = reconcile(after, rebooted || before.since.boot == "another boot", 0);
       said = reconcile(host.config, host.places);
+      if (after.record.phase == Phase::probation) {
+        ++done[rebooted ? "a probation again" : "a probation goes on"];
+        if (host.booted_before()) problem += "it is a probation of another boot. ";
+      }
       if (said && reconcile(host.config, host.places)->changed) problem += "it is not idempotent. ";
     } else if (what < 13) {
       // Only what the tools can ask for.
-      constexpr std::array<Step::Kind, 7> kinds{Step::passed, Step::passed, Step::passed_to_probation,
-                                                Step::good,   Step::bad,    Step::clear,
+      constexpr std::array<Step::Kind, 9> kinds{Step::passed, Step::passed_to_probation,
+                                                Step::passed, Step::passed_to_probation,
+                                                Step::held,   Step::good,
+                                                Step::bad,    Step::clear,
                                                 Step::stuck};
       Step step{.kind = dice.one_in(6) ? Step::failure : dice.of(kinds), .release = dice.of(pool)};
       if (dice.one_in(2) && !before.candidate.empty()) step.release = before.candidate;
@@ -948,7 +1015,8 @@ TEST_CASE(
   if (!problem.empty()) FAIL(problem);
   // Each answer of each command was met.
   for (const char* answer : {"prunes nothing", "prunes something", "the -1", "swap 0", "swap 1", "swap 2",
-                             "swap 3", "roll 0", "roll 1", "roll 2", "reconcile 0", "reconcile 1"}) {
+                             "swap 3", "roll 0", "roll 1", "roll 2", "reconcile 0", "reconcile 1", "reboot 0",
+                             "reboot 1", "a probation again", "a probation goes on", "held -1"}) {
     INFO(answer);
     CHECK(done[answer] > 0);
   }

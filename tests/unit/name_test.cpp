@@ -25,6 +25,8 @@ TEST_CASE("a release's name is one directory name") {
 TEST_CASE("hostile text is made printable and short") {
   CHECK(printable("gr\xc3\xbcn") == "gr\xc3\xbcn");
   CHECK(printable("a\nb\x1b[31m\xff") == "a\\x0ab\\x1b[31m\\xff");
+  CHECK(printable("\xc2\x9b"
+                  "2J\xc2\xa0") == "\\xc2\\x9b2J\xc2\xa0");
   CHECK(printable("aaaaaaaaaa", 4) == "aaaa...");
 }
 

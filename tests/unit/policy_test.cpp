@@ -71,7 +71,8 @@ const Answer never{.verdict = Verdict::no,
 
 UntilYes quick(std::vector<std::shared_ptr<Check>> checks) {
   UntilYes wait;
-  for (auto& check : checks) wait.checks.push_back({.name = "check", .check = std::move(check)});
+  for (auto& check : checks)
+    wait.checks.push_back({.name = "check", .check = std::move(check), .interval = 1ms});
   wait.deadline = Deadline::after(5s);
   wait.first_pause = wait.longest_pause = wait.instant_pause = 1ms;
   return wait;
@@ -147,7 +148,7 @@ TEST_CASE("rise asks for so many yeses in a row") {
 TEST_CASE("a hold ends with an answer, not with silence") {
   auto wait = quick({std::make_shared<HangsAfterOne>()});
   wait.checks[0].attempt_timeout = 50ms;
-  wait.longest_pause = 10s; // nothing is asked while it holds
+  wait.checks[0].interval = 10s; // nothing is asked while it holds
   wait.hold = 100ms;
   const auto waited = wait_until_yes(std::move(wait)).value();
   CHECK(waited.end == Waited::End::fell);
@@ -155,7 +156,7 @@ TEST_CASE("a hold ends with an answer, not with silence") {
 
   auto steady = scripted({yes}, false);
   auto held = quick({steady});
-  held.longest_pause = 10s;
+  held.checks[0].interval = 10s;
   held.hold = 50ms;
   CHECK(wait_until_yes(std::move(held)).value().end == Waited::End::yes);
   CHECK(steady->asked == 2);
@@ -176,6 +177,75 @@ TEST_CASE("a no during the hold is a fall, a hold without one is a yes") {
   auto steady = quick({scripted({yes}, false)});
   steady.hold = 20ms;
   CHECK(wait_until_yes(std::move(steady)).value().end == Waited::End::yes);
+}
+
+TEST_CASE("a no during the hold is asked for as often as the check says before it is believed") {
+  for (const bool instantly : {true, false}) {
+    INFO(instantly);
+    auto flaps = quick({scripted({yes, yes, no, no, yes, no, no, yes}, instantly)});
+    flaps.checks[0].attempts = 3;
+    flaps.hold = 60ms;
+    CHECK(wait_until_yes(std::move(flaps)).value().end == Waited::End::yes);
+
+    auto falls =
+        quick({scripted({yes, yes, yes, no, no, yes, no, no, no}, instantly), scripted({yes}, false)});
+    falls.is_there = true; // the one may have had all its answers before the other has its first
+    falls.checks[0].attempts = 3;
+    falls.hold = 10s;
+    const auto waited = wait_until_yes(std::move(falls)).value();
+    CHECK(waited.end == Waited::End::fell);
+    CHECK(waited.decisive == 0);
+    CHECK(waited.elapsed >= 6ms);
+
+    // The end of the hold is no yes while a no is not settled.
+    auto ends = quick({scripted({no}, instantly)});
+    ends.is_there = true;
+    ends.checks[0].attempts = 3;
+    ends.checks[0].interval = 40ms;
+    ends.hold = 50ms;
+    CHECK(wait_until_yes(std::move(ends)).value().end == Waited::End::fell);
+  }
+}
+
+TEST_CASE("who is there already holds from the beginning") {
+  for (const bool instantly : {true, false}) {
+    INFO(instantly);
+    auto wait = quick({scripted({yes}, instantly)});
+    wait.is_there = true;
+    wait.deadline = Deadline::after(1ms);
+    wait.hold = 50ms;
+    const auto held = wait_until_yes(std::move(wait)).value();
+    CHECK(held.end == Waited::End::yes);
+    CHECK(held.elapsed >= 50ms);
+
+    auto first = scripted({no}, instantly);
+    auto bad = quick({first});
+    bad.is_there = true;
+    bad.attempts = 5; // of those who wait for a yes
+    bad.hold = 10s;
+    CHECK(wait_until_yes(std::move(bad)).value().end == Waited::End::fell);
+    CHECK(first->asked == 1);
+
+    auto recovers = quick({scripted({no, yes}, instantly)});
+    recovers.is_there = true;
+    recovers.checks[0].attempts = 2;
+    recovers.hold = 30ms;
+    CHECK(wait_until_yes(std::move(recovers)).value().end == Waited::End::yes);
+  }
+  auto nothing = quick({});
+  nothing.is_there = true;
+  nothing.hold = 30ms;
+  CHECK(wait_until_yes(std::move(nothing)).value().elapsed >= 30ms);
+}
+
+TEST_CASE("a check that hangs while it is to hold is believed at once") {
+  auto wait = quick({std::make_shared<HangsAfterOne>()});
+  wait.checks[0].attempt_timeout = 30ms;
+  wait.checks[0].attempts = 100;
+  wait.hold = 10s;
+  const auto waited = wait_until_yes(std::move(wait)).value();
+  CHECK(waited.end == Waited::End::fell);
+  CHECK(waited.answers[0].answer.reason == "timeout");
 }
 
 TEST_CASE("the deadline is kept although a check hangs") {

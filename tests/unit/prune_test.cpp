@@ -4,6 +4,7 @@
 #include "host.hpp"
 #include "quantity.hpp"
 
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -206,6 +207,29 @@ TEST_CASE("a good release that somebody else has removed is forgotten") {
   fs::remove_all(host.scratch / "releases/v1");
   CHECK(prune_of(host, 5).removed.empty());
   CHECK_FALSE(host.state().verdict("v1"));
+}
+
+TEST_CASE("of the bad releases that are gone the latest ones are remembered") {
+  const Host host({"v1", "v2"});
+  host.deploy("v1");
+  mark(host, "v2", Mark::bad);
+  constexpr std::size_t more = 7;
+  host.step([](State& state, const Moment& now) {
+    for (std::size_t i = 0; i < most_gone_remembered + more; ++i)
+      state.releases[fmt::format("gone-{:03}", i)] = {
+          Mark::bad, fmt::format("2026-01-01T00:{:02}:{:02}.000Z", i / 60, i % 60), ""};
+    return step::mark(state, "v2", Mark::bad, "", now);
+  });
+  (void)prune_of(host, 5);
+  CHECK_FALSE(host.state().verdict(fmt::format("gone-{:03}", more - 1)));
+  CHECK(host.state().is(fmt::format("gone-{:03}", more), Mark::bad));
+  CHECK(host.state().releases.size() == most_gone_remembered + 2);
+  const auto lines = Ledger::history(host.places.state_dir, "app");
+  REQUIRE(lines);
+  CHECK(lines->back().find("\"gone-000\":null") != std::string::npos);
+  const std::size_t before = lines->size();
+  (void)prune_of(host, 5);
+  CHECK(Ledger::history(host.places.state_dir, "app")->size() == before);
 }
 
 TEST_CASE("a file of the name that a release is set aside under is in nobody's way") {

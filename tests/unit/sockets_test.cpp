@@ -116,6 +116,28 @@ TEST_CASE("a listener of another network namespace does not count") {
   }));
 }
 
+TEST_CASE("without a port the listeners of all ports are told, also by /proc/net") {
+  CHECK(in_child([] {
+    std::vector<Fd> listeners;
+    listeners.push_back(listen_socket(Address::v4_loopback()));
+    listeners.push_back(listen_socket(Address::v6_any()));
+    const Fd bound = bind_socket(Address::v4_loopback());
+    const auto tells_them = [&](Sockets& sockets) {
+      const auto all = sockets.on_port(Protocol::tcp, 0, listening_states);
+      const auto has = [&](const Fd& listener) {
+        return std::any_of(all->begin(), all->end(),
+                           [&](const Socket& socket) { return socket.local.port == port_of(listener); });
+      };
+      return all && has(listeners[0]) && has(listeners[1]) && !has(bound);
+    };
+    Sockets with;
+    const bool told = tells_them(with);
+    forbid_netlink();
+    Sockets without;
+    return told && tells_them(without);
+  }));
+}
+
 TEST_CASE("UDP sockets are found at the addresses that they receive on") {
   const Fd v4 = bind_socket(Address::v4_loopback(), {.protocol = Protocol::udp});
   CHECK(answered(port_of(v4), Protocol::udp) == std::pair(true, false));

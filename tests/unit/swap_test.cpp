@@ -480,6 +480,54 @@ TEST_CASE("outdated is what a deploy would change, or has to refuse") {
   CHECK_FALSE(is_outdated(host.config, host.places).value());
 }
 
+TEST_CASE(
+    "by force the current release is deployed once more; if it fails, what ran before it is gone back to") {
+  const Host host({"v1", "v2"});
+  host.deploy("v1");
+  host.deploy("v2");
+  CHECK_FALSE(swap_to_release(host.config, host.places, {.release = "v2"}).value().changed);
+  const auto number = host.state().last.number;
+  REQUIRE(swap_to_release(host.config, host.places, {.release = "v2", .force = true}).value().changed);
+  CHECK(host.state().phase == Phase::swapped);
+  CHECK(host.state().last.number == number + 1);
+  CHECK(host.current() == "v2");
+  CHECK(host.previous() == "v1");
+  SECTION("it passes") {
+    host.pass();
+    CHECK(host.state().is("v2", Mark::good));
+    CHECK(host.previous() == "v1");
+  }
+  SECTION("it fails") {
+    REQUIRE(roll_back(host.config, host.places, {}).value().release == "v1");
+    host.pass();
+    CHECK(host.current() == "v1");
+    CHECK(host.state().is("v2", Mark::bad));
+  }
+  SECTION("a reboot comes between: it was good before, and stays") {
+    REQUIRE(reconcile(host.config, host.places));
+    CHECK(host.current() == "v2");
+    CHECK(host.state().phase == Phase::idle);
+    CHECK(host.state().is("v2", Mark::good));
+  }
+}
+
+TEST_CASE("force passes over what is bad where it is named, and nothing that makes a swap unsafe") {
+  Host host({"v1", "v2"});
+  host.deploy("v1");
+  host.step([](State& s, const Moment& now) { return step::mark(s, "v2", Mark::bad, "", now); });
+  // Nobody has asked for the bad one: what runs is started once more.
+  CHECK(swap_to_release(host.config, host.places, {.release = {}, .force = true, .dry_run = true})
+            .value()
+            .release == "v1");
+  host.config.require = {"server"};
+  CHECK(outcome_of(swap_to_release(host.config, host.places, {.release = "v2", .force = true})) ==
+        Outcome::no);
+  host.config.require = {};
+  REQUIRE(swap_to_release(host.config, host.places, {.release = "v2", .force = true}));
+  CHECK(outcome_of(swap_to_release(host.config, host.places, {.release = "v1", .force = true})) ==
+        Outcome::busy);
+}
+
 TEST_CASE("a live candidate is one to leave; a rollback that is asked for is another reason") {
   const Host host({"v1", "v2"});
   host.deploy("v1");
