@@ -52,6 +52,7 @@ class App:
         self.port = port
         self.home = f"/srv/{name}"
         self.releases = f"{self.home}/releases"
+        self.path = "/health"
 
     # Arrange
 
@@ -104,16 +105,31 @@ class App:
               1 if (verdict, told["level"]) == ("failed", "critical") else 0)
         return told
 
+    def probation(self, name, behaviour="healthy", config="", duration="10m"):
+        """Deploys a release that is then on probation, with the check `answer` asked by the watch as well."""
+        self.configure(f"[watch]\nduration = {duration}\n\n[check answer]\nwhen = health, watch\n{config}\n")
+        self.release(name, behaviour)
+        exits(self.deploy(), 0, name, "on probation")
+
+    def incidents(self, *options):
+        """What `safe-deploy incidents` tells of the app."""
+        told = self.machine.must(["safe-deploy", "incidents", self.name, "--json", *options])
+        return json.loads(told)["incidents"]
+
     # What everybody says
 
     def answer(self):
         """The app's HTTP answer, (status, object), or None where nobody answers."""
         finished = self.machine.run(["curl", "--silent", "--max-time", "5", "--write-out", "\n%{http_code}",
-                                     f"http://127.0.0.1:{self.port}/health"])
+                                     f"http://127.0.0.1:{self.port}{self.path}"])
         if finished.code != 0:
             return None
         body, status = finished.out.rsplit("\n", 1)
         return int(status), json.loads(body)
+
+    def expected(self, release, pid):
+        """What a release that is well answers."""
+        return {"status": "healthy", "release": release, "pid": pid}
 
     def properties(self, *names, unit=None):
         """Properties of the app's unit, as systemctl show has them."""
@@ -149,6 +165,10 @@ class App:
         ledger = self.ledger() or {"releases": {}}
         return sorted(name for name, record in ledger["releases"].items() if record["verdict"] == verdict)
 
+    def last_answers(self, when):
+        """What the checks of a moment answered last, as it is kept."""
+        return json.loads(self.machine.must(["cat", f"/var/lib/safe-deploy/{self.name}/checks/{when}.json"]))["answers"]
+
     def snapshot(self):
         """All that a deploy could have changed: equal before and after, nothing was."""
         return {
@@ -162,14 +182,18 @@ class App:
 
     # Assert
 
+    def watches(self):
+        """The watch of a probation is at work."""
+        self.machine.until(f"systemctl is-active --quiet safe-deploy-watch@{self.name}"
+                           f" && pgrep -x health-wait")
+
     def runs(self, release, good, bad=(), phase="idle", previous=None):
         """The app runs a release and is healthy, and systemd, the links, the ledger, release-mark and the HTTP
         answer agree about it."""
         unit = self.properties("ActiveState", "SubState", "MainPID", "Result")
         equal("the unit", (unit["ActiveState"], unit["SubState"], unit["Result"]), ("active", "running", "success"))
         equal("the link", self.link(), release)
-        equal("the HTTP answer", self.answer(),
-              (200, {"status": "healthy", "release": release, "pid": int(unit["MainPID"])}))
+        equal("the HTTP answer", self.answer(), (200, self.expected(release, int(unit["MainPID"]))))
         self._is_known(good, bad, phase)
         equal("the ledger's current release", self.ledger()["current"], release)
         if previous is not None:
@@ -208,6 +232,12 @@ class App:
         """Waits until none of our units is at work: what OnFailure= starts is not waited for by its trigger."""
         self.machine.until("! systemctl list-units --plain --no-legend --state=activating,deactivating 'safe-deploy*' | grep -q . "
                            "&& ! systemctl list-jobs --no-legend | grep -q .")
+
+    def is_proved(self):
+        """Waits for the end of a probation, too, and of what follows it."""
+        App.settle(self)
+        self.machine.until(f"! systemctl is-active --quiet safe-deploy-watch@{self.name}.service")
+        App.settle(self)
 
 
 def equal(what, found, expected):

@@ -4,7 +4,7 @@ from app import equal, exits, true
 from faults import Deploys, reboot
 
 SERVICES = True
-UNITS = ("safe-deploy@", "safe-deploy-rollback@", "safe-deploy-failed@", "safe-deploy-stuck@", "safe-deploy-reconcile@", "safe-deploy-prune@",
+UNITS = ("safe-deploy@", "safe-deploy-rollback@", "safe-deploy-failed@", "safe-deploy-stuck@", "safe-deploy-reconcile@", "safe-deploy-prune@", "safe-deploy-watch@",
          "demo")
 # The wall clock only, for our tools; the files' times are the real ones, and so is the app's clock.
 CLOCK = "[Service]\nEnvironment=LD_PRELOAD=/usr/$LIB/faketime/libfaketime.so.1 FAKETIME_NO_CACHE=1 FAKETIME_DONT_FAKE_MONOTONIC=1 NO_FAKE_STAT=1\n"

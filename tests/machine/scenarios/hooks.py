@@ -37,4 +37,4 @@ def test(app):
     app.settle()
     app.runs("2", good=["1", "2"], bad=["3"])
     true("the reason is told", app.ledger()["releases"]["3"]["reason"])
-    says_why(app, "3", "the deploy failed")
+    says_why(app, "3", "(ExecStartPost= of safe-deploy@demo.service) exited with status 1")

@@ -26,7 +26,8 @@ def test(machine, package):
     equal("units that were started", ours(machine), "")
     known = machine.must("systemctl list-unit-files --no-legend 'safe-deploy*'")
     equal("known units", sorted(line.split()[0] for line in known.splitlines()),
-          [f"safe-deploy{kind}@.service" for kind in ("-failed", "-prune", "-reconcile", "-rollback", "-stuck", "")])
+          [f"safe-deploy{kind}" for kind in ("-failed@.service", "-monitor@.service", "-monitor@.timer", "-prune@.service",
+                                             "-reconcile@.service", "-rollback@.service", "-stuck@.service", "-watch@.service", "@.service")])
     machine.must("journalctl --list-catalog | grep -q safe-deploy")
 
     # Removed and purged again: as if it had never been there.
