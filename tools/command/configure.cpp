@@ -55,6 +55,7 @@ Result<std::map<std::uint16_t, std::string>> listened_ports(const std::string& u
 
 std::string joined(const std::map<std::uint16_t, std::string>& ports) {
   std::vector<std::string> texts;
+  texts.reserve(ports.size());
   for (const auto& [port, text] : ports) texts.push_back(text);
   return fmt::format("{}", fmt::join(texts, ", "));
 }

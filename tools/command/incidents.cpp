@@ -80,11 +80,10 @@ void print_table(const std::vector<Incident>& incidents, bool all) {
   else
     fmt::print("{:<{}}  {:<{}}  {}\n", "APP", app, "INCIDENT", id, "WHY");
   for (const auto& incident : incidents) {
-    const std::string about = !incident.check.empty()     ? incident.check + ": "
-                              : !incident.release.empty() ? incident.release + ": "
-                                                          : "";
+    const std::string& about = !incident.check.empty() ? incident.check : incident.release;
     const std::string times = incident.count > 1 ? fmt::format(" ({} times)", incident.count) : "";
-    const std::string why = printable(about + incident.reason, 100) + times;
+    const std::string why =
+        printable(fmt::format("{}{}{}", about, about.empty() ? "" : ": ", incident.reason), 1000) + times;
     if (all)
       fmt::print("{:<{}}  {:<{}}  {:<6}  {}\n", incident.app, app, incident.id, id,
                  incident.is_open() ? "open" : "closed", why);
