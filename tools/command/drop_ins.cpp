@@ -55,7 +55,7 @@ Result<void> remove_file(const std::string& unit, const std::string& name) {
   return {};
 }
 
-// The drop-ins that our templates need where the app's unit is not APP.service.
+// The drop-ins that our templates need where the app's unit is not APP.service, or its place is protected.
 struct DropIn {
   std::string unit;
   std::string content;
@@ -68,18 +68,41 @@ std::string escape_backslashes(std::string text) {
   return text;
 }
 
+// asks.conf has ProtectSystem=yes, under which these are read-only.
+bool is_protected(const std::string& path) {
+  return path.starts_with("/usr/") || path.starts_with("/boot/") || path.starts_with("/efi/");
+}
+
+// The directories in which a deploy changes something, and may not without being told. In quotes, with '%'
+// doubled: see systemd.unit(5).
+std::string protected_places(const Config& config) {
+  std::string places;
+  for (const auto& place : {link_directory(config.link), config.releases})
+    if (is_protected(place + "/") && places.find(fmt::format("\"{}\"", place)) == std::string::npos)
+      places += fmt::format(" \"{}\"", place);
+  for (std::size_t i = places.find('%'); i != std::string::npos; i = places.find('%', i + 2))
+    places.insert(i, 1, '%');
+  return places.empty() ? places : "\nReadWritePaths=" + places.substr(1);
+}
+
 // plan_removal() names the same units.
 std::vector<DropIn> unit_drop_ins(const Config& config) {
-  if (config.unit == service_name(config.app)) return {};
+  const bool has_own_name = config.unit != service_name(config.app);
+  const std::string places = protected_places(config);
   const auto drop_in = [&](std::string_view lines) {
-    return fmt::format("# {}: the app's unit has a name of its own.\n{}\n", config.app, lines);
+    return fmt::format("# {}: what is not as usual.\n{}\n", config.app, lines);
   };
-  const std::string environment =
-      drop_in(fmt::format("[Service]{}{}", unit_variable, escape_backslashes(config.unit)));
-  return {{deploy_unit(config.app), environment},
-          {rollback_unit(config.app), environment},
-          {reconcile_unit(config.app), drop_in(fmt::format("[Unit]\nBefore={}", config.unit))},
-          {watch_unit(config.app), drop_in(fmt::format("[Unit]\nAfter={}", config.unit))}};
+  std::vector<DropIn> drop_ins;
+  if (has_own_name || !places.empty()) {
+    const std::string variable = has_own_name ? unit_variable + escape_backslashes(config.unit) : "";
+    for (const auto& unit : {deploy_unit(config.app), rollback_unit(config.app)})
+      drop_ins.push_back({unit, drop_in(fmt::format("[Service]{}{}", variable, places))});
+  }
+  if (has_own_name) {
+    drop_ins.push_back({reconcile_unit(config.app), drop_in(fmt::format("[Unit]\nBefore={}", config.unit))});
+    drop_ins.push_back({watch_unit(config.app), drop_in(fmt::format("[Unit]\nAfter={}", config.unit))});
+  }
+  return drop_ins;
 }
 
 Result<void> write_drop_in(const DropIn& drop_in) {
