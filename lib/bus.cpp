@@ -111,7 +111,6 @@ void read_texts(sd_bus_message* message, std::vector<std::string>& to) {
   (void)sd_bus_message_exit_container(message);
 }
 
-// The same, for each of the lines: the times are those of the monotonic clock, in microseconds.
 // By si_code and si_status of sigaction(2).
 std::string how_ended(int code, int status) {
   if (code == CLD_EXITED) return fmt::format("exited with status {}", status);
@@ -123,6 +122,8 @@ std::string how_ended(int code, int status) {
       code == CLD_DUMPED ? " (core dumped)" : "");
 }
 
+// a(sasbttttuii), as read_exec() has it, for each of the lines: the times are those of the monotonic clock,
+// in microseconds.
 int read_commands(sd_bus_message* message, std::vector<CommandRun>& to) {
   int result = sd_bus_message_enter_container(message, 'a', "(sasbttttuii)");
   while (result >= 0 && (result = sd_bus_message_enter_container(message, 'r', "sasbttttuii")) > 0) {

@@ -71,6 +71,8 @@ struct UnitState {
   [[nodiscard]] bool is_busy() const {
     return has_job || active_state == "activating" || active_state == "deactivating";
   }
+  // For a unit of ours. Only the watch is active while it is at work: the others start for as long.
+  [[nodiscard]] bool is_at_work() const { return is_busy() || active_state == "active"; }
   // "exited with status 3", "was killed by SIGKILL"; empty if the main process never ended.
   [[nodiscard]] std::string how_main_ended() const;
 };

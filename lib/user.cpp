@@ -21,22 +21,6 @@ namespace safe_deploy {
 
 namespace {
 
-const std::string file_of_users = "/etc/passwd";
-
-// Not by getpwnam(3), which may ask the network for a user who is not there: this one is made by sysusers, in
-// this file.
-UserPtr find_system_user(const char* name) {
-  const std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen(file_of_users.c_str(), "re"), std::fclose);
-  if (!file) return nullptr;
-  passwd entry{};
-  passwd* found = nullptr;
-  std::array<char, 4096> texts{};
-  while (fgetpwent_r(file.get(), &entry, texts.data(), texts.size(), &found) == 0)
-    if (found->pw_name == std::string_view(name) && found->pw_uid != 0)
-      return std::make_shared<const User>(User{name, found->pw_uid, found->pw_gid, {}});
-  return nullptr;
-}
-
 // A group with many members needs much; what needs more than this is no entry to believe in.
 constexpr std::size_t most_entry = std::size_t{1} << 20U;
 
@@ -79,9 +63,24 @@ constexpr long set_groups = SYS_setgroups, set_gids = SYS_setresgid, set_uids = 
 
 } // namespace
 
+UserPtr find_local_user(const std::function<bool(const passwd& entry)>& is_wanted) {
+  const std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen("/etc/passwd", "re"), std::fclose);
+  if (!file) return nullptr;
+  passwd entry{};
+  passwd* found = nullptr;
+  std::array<char, 4096> texts{};
+  while (fgetpwent_r(file.get(), &entry, texts.data(), texts.size(), &found) == 0)
+    if (is_wanted(*found))
+      return std::make_shared<const User>(User{found->pw_name, found->pw_uid, found->pw_gid, {}});
+  return nullptr;
+}
+
 UserPtr unprivileged_user() {
   if (geteuid() != 0) return nullptr;
-  return find_system_user("_safe-deploy");
+  // It is made by sysusers, in this very file.
+  return find_local_user([](const passwd& entry) {
+    return entry.pw_name == std::string_view("_safe-deploy") && entry.pw_uid != 0;
+  });
 }
 
 Result<UserPtr> find_user(const std::string& name) {

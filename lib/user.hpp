@@ -2,8 +2,10 @@
 
 #include "error.hpp"
 
+#include <pwd.h>
 #include <sys/types.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,6 +24,10 @@ using UserPtr = std::shared_ptr<const User>;
 // As whom root does what needs no rights: the user _safe-deploy of the package, without supplementary groups.
 // nullptr where there is none, or this process is not root's.
 UserPtr unprivileged_user();
+
+// The first entry of /etc/passwd that is wanted, without groups; nullptr where there is none. Nobody who
+// might not answer is asked.
+UserPtr find_local_user(const std::function<bool(const passwd& entry)>& is_wanted);
 
 // A user, and the number of a user or a group, by the system's databases (nsswitch.conf(5)), or by the number
 // itself. They may ask another machine and block. Outcome::no where there is no such name; os_error.

@@ -57,7 +57,8 @@ constexpr ToolDescription tool{
         "why the candidate fails, for the rollback. stuck: a person is needed. clear:\n"
         "forget the verdict.\n"
         "Exit status: 0 done or yes, 1 no or refused, 2 usage, 71 system error,\n"
-        "75 locked, 78 wrong configuration, 255 outdated or rollback-due can't be told.\n"};
+        "75 locked, 78 wrong configuration, 255 what units ask (outdated, rollback-due,\n"
+        "probation, idle) can't be told.\n"};
 
 Result<std::string> current_release(const Config& config) {
   auto releases = Releases::open(config);

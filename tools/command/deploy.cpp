@@ -280,7 +280,7 @@ class Run {
          {deploy_unit(app.config.app), rollback_unit(app.config.app), watch_unit(app.config.app)}) {
       auto state = bus->unit(unit);
       if (!state) return forward_error(state);
-      if (state->is_busy() || state->active_state == "active") return tl::unexpected<Error>(busy);
+      if (state->is_at_work()) return tl::unexpected<Error>(busy);
     }
     return fail(Outcome::no, app.config.app,
                 fmt::format("{}, but no unit is at work on it: 'safe-deploy rollback {}' leads back from it",

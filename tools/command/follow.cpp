@@ -285,10 +285,9 @@ class Follower {
     conclude(patience);
   }
 
-  // Of ours only the watch is active while it is at work: the others start for as long.
   bool is_at_work(const std::string& unit) {
     const auto state = bus_->unit(unit);
-    return state && (state->is_busy() || state->active_state == "active");
+    return state && state->is_at_work();
   }
 
   void conclude(Duration patience) {

@@ -20,11 +20,6 @@ std::string state_of(const UnitState& unit) {
   return fmt::format("{} ({})", unit.active_state, unit.sub_state);
 }
 
-// Of ours only the watch is active while it is at work: the others start for as long.
-bool is_at_work(const UnitState& unit) {
-  return unit.is_busy() || unit.active_state == "active";
-}
-
 void look_at_units(Standing& standing, Bus* bus) {
   standing.unit_state = "unknown";
   if (bus == nullptr) return;
@@ -39,7 +34,7 @@ void look_at_units(Standing& standing, Bus* bus) {
        {deploy_unit(standing.app), rollback_unit(standing.app), watch_unit(standing.app)}) {
     auto told = bus->unit(unit);
     if (!told) standing.busy_known = false;
-    if (told && is_at_work(*told)) standing.deploy_busy = true;
+    if (told && told->is_at_work()) standing.deploy_busy = true;
   }
 }
 
@@ -96,7 +91,7 @@ void look_at_clock(Standing& standing, Bus* bus) {
   if (standing.state.phase != Phase::probation) return;
   std::optional<double> passed = standing.phase_seconds;
   if (!passed && bus != nullptr)
-    if (auto watch = bus->unit(watch_unit(standing.app)); watch && is_at_work(*watch))
+    if (auto watch = bus->unit(watch_unit(standing.app)); watch && watch->is_at_work())
       passed = std::chrono::duration<double>(Clock::now() - watch->inactive_exit).count();
   const double whole = std::chrono::duration<double>(standing.config.watch_duration).count();
   if (passed) standing.probation_left = std::max(0.0, whole - *passed);
